@@ -1,0 +1,86 @@
+/** Resource binding. RFC 6120 §7 */
+import type { KernelEvent } from '../kernel/actor.ts';
+import { CREDIT_WINDOW } from '../core/account.ts';
+import type { BindAnswer, SessionIdentity } from '../core/messages.ts';
+import { attributeOf } from '../stream/header.ts';
+import { el } from '../xml/element.ts';
+import { serialize } from '../xml/serialize.ts';
+import { elementOf } from '../xml/tree.ts';
+import { normalizeResource } from '../xmpp/jid.ts';
+import { NS } from '../xmpp/namespaces.ts';
+import { StanzaError, stanzaErrorElement, type Condition } from '../xmpp/stanza-error.ts';
+import { makeSessionId, type C2sMessage, type C2sState, type Connection } from './connection.ts';
+
+/** Answers come from another thread at worst; a busy one is no reason to give up early. */
+const BIND_TIMEOUT_MS = 15_000;
+
+export function wait_for_bind(c: Connection, event: C2sMessage | KernelEvent, otherwise: () => C2sState): C2sState {
+  if (event.kind === 'reply') return bound(c, event);
+  if (event.kind !== 'element') return otherwise();
+  if (event.ns !== NS.client || (event.name !== 'iq' && event.name !== 'message' && event.name !== 'presence')) {
+    return c.fail('unsupported-stanza-type'); // RFC 6120 §4.9.3.24
+  }
+  if (event.name !== 'iq') return c.fail('not-authorized'); // §7.1: no stanza before binding
+  const id = attributeOf(event, 'id');
+  const type = attributeOf(event, 'type');
+  const head = event.children[0];
+  if (type !== 'set' || id === undefined || head?.name !== 'bind' || head.ns !== NS.bind) return c.fail('not-authorized');
+  const wanted = elementOf(event)?.child('bind', NS.bind)?.child('resource', NS.bind)?.text();
+  const resource = wanted === undefined || wanted === '' ? undefined : normalizeResource(wanted);
+  if (wanted !== undefined && wanted !== '' && resource === undefined) return refuse(c, id, 'bad-request'); // §7.7.2.1
+  const { account } = c;
+  const identity: SessionIdentity = {
+    sid: makeSessionId(),
+    connection: c.turn.self,
+    remoteAddress: c.link.transport.remoteAddress,
+    isSecure: c.isSecure,
+    mechanism: account!.mechanism,
+    boundAtMs: c.turn.now,
+  };
+  c.bindId = id;
+  c.pendingIdentity = identity;
+  c.turn.askTo('bind', 'account', account!.jid.bare, BIND_TIMEOUT_MS, (replyTo) => ({
+    kind: 'bind' as const,
+    replyTo,
+    identity,
+    resource,
+    isAnonymous: account!.isAnonymous,
+  }));
+  return 'wait_for_bind';
+}
+
+function bound(c: Connection, event: Extract<KernelEvent, { kind: 'reply' }>): C2sState {
+  const id = c.bindId!;
+  if (!event.ok) return refuse(c, id, 'internal-server-error');
+  const answer = event.value as BindAnswer;
+  if (!answer.ok) return refuse(c, id, answer.condition);
+  const jid = c.account!.jid.withResource(answer.resource)!;
+  c.session = {
+    jid,
+    identity: c.pendingIdentity!,
+    isAnonymous: c.account!.isAnonymous,
+    account: answer.account,
+    presence: undefined,
+    isInterested: false,
+    directed: new Set(),
+  };
+  c.bindId = undefined;
+  c.turn.monitor(answer.account);
+  c.turn.cancelTimer('negotiation');
+  const { idleMs } = c.environment.config.c2s;
+  if (idleMs > 0) c.turn.timer('idle', idleMs / 2);
+  c.environment.counters.bound++;
+  c.environment.counters.openSessions++;
+  const result = el('iq', NS.client, { type: 'result', id }, el('bind', NS.bind, {}, el('jid', NS.bind, {}, jid.full)));
+  c.link.write(serialize(result, NS.client));
+  c.link.request(CREDIT_WINDOW);
+  return 'session_established';
+}
+
+/** The client may try again. RFC 6120 §7.7.2 */
+function refuse(c: Connection, id: string, condition: Condition): C2sState {
+  const error = el('iq', NS.client, { type: 'error', id }, stanzaErrorElement(new StanzaError(condition)));
+  c.link.write(serialize(error, NS.client));
+  c.link.request(1);
+  return 'wait_for_bind';
+}

@@ -1,0 +1,176 @@
+/**
+ * The data of a client connection's actor, and what its states do with the stream. The link
+ * and the identity outlive a crash; everything else is rebuilt (see `machine.ts`).
+ */
+import { randomBytes } from 'node:crypto';
+import type { ActorRef, ReplyTo, Turn } from '../kernel/actor.ts';
+import type { Host, Hosts } from '../core/host.ts';
+import type { AccountMessage, CloseReason, ConnectionMessage, SessionIdentity } from '../core/messages.ts';
+import { closeCondition } from '../core/closing.ts';
+import type { StreamContext } from '../core/context.ts';
+import { makeStreamId, responseHeader, STREAM_END, streamErrorXml } from '../stream/header.ts';
+import { addressKey } from '../net/address.ts';
+import type { Link, LinkEvent } from '../stream/link.ts';
+import type { Config } from '../config/config.ts';
+import type { Jid } from '../xmpp/jid.ts';
+import { NS } from '../xmpp/namespaces.ts';
+import type { Stanza } from '../xmpp/stanza.ts';
+import type { StreamCondition } from '../xmpp/stream-error.ts';
+import type { Login } from './login.ts';
+
+/** ejabberd's names for the same states, and three it does not name. */
+export type C2sState =
+  | 'wait_for_stream'
+  | 'wait_for_feature_request'
+  /** `<proceed/>` is sent, the TLS handshake is under way. */
+  | 'wait_for_tls'
+  | 'wait_for_sasl_response'
+  | 'wait_for_bind'
+  | 'session_established'
+  /** The account actor is gone with its worker; the session is being brought to its successor. */
+  | 'wait_for_account'
+  /** Our end tag is sent; the peer's or the end of the connection is awaited. */
+  | 'closing';
+
+export type C2sMessage = ConnectionMessage | LinkEvent;
+
+/** What one worker's client connections have done so far, read by metrics. */
+export class C2sCounters {
+  accepted = 0;
+  authenticated = 0;
+  loginFailures = 0;
+  bound = 0;
+  /** Bound now. */
+  openSessions = 0;
+  stanzasIn = 0;
+  stanzasOut = 0;
+  /** Connections ended, by reason. */
+  readonly closed = new Map<CloseReason, number>();
+}
+
+/** What all client connections of a worker share. */
+export interface C2sEnvironment {
+  readonly config: Config;
+  readonly hosts: Hosts;
+  readonly counters: C2sCounters;
+  /** xmppAddr names of a certificate (DER). Injected: its ASN.1 parser is loaded only where client certificates are in use. */
+  readonly certificateAddresses: (certificate: Buffer) => readonly string[];
+  /** Tells the listener that the connection no longer counts as one before login. */
+  readonly onAuthenticated: (link: Link) => void;
+}
+
+export interface C2sArgs {
+  readonly environment: C2sEnvironment;
+  readonly link: Link;
+}
+
+/** What a bound session is; all of it is needed to go on after a crash or to move to a new account actor. */
+export interface BoundSession {
+  readonly jid: Jid;
+  readonly identity: SessionIdentity;
+  readonly isAnonymous: boolean;
+  account: ActorRef<AccountMessage>;
+  /** The last presence to all, to be said again when the account was lost. */
+  presence: Stanza | undefined;
+  isInterested: boolean;
+  /** Addresses that got directed presence; bounded by MAX_DIRECTED. */
+  readonly directed: Set<string>;
+}
+
+/** How long the peer may take to close its side after ours. RFC 6120 §4.4 */
+const CLOSING_MS = 5_000;
+
+export class Connection {
+  readonly environment: C2sEnvironment;
+  readonly link: Link;
+  turn!: Turn<C2sMessage>;
+  /** Frozen with the first stream header: changing it later ends the stream. */
+  host: Host | undefined = undefined;
+  /** Bare JID as the client put it into the header's `from`, for the answer. */
+  peerFrom: string | undefined = undefined;
+  /** Whether a header of ours is out since the last restart: errors need one before them. */
+  isHeaderSent = false;
+  isAuthenticated = false;
+  login: Login | undefined = undefined;
+  /** What the login proved. */
+  account: { readonly jid: Jid; readonly mechanism: string; readonly isAnonymous: boolean } | undefined = undefined;
+  /** Guesses at a password, and attempts that did not come to one. */
+  failedLogins = 0;
+  refusedLogins = 0;
+  session: BoundSession | undefined = undefined;
+  /** The resource asked for while the account is asked. */
+  bindId: string | undefined = undefined;
+  pendingIdentity: SessionIdentity | undefined = undefined;
+  /** Until when a lost account is sought. */
+  seekUntilMs = 0;
+  isPinged = false;
+  /** Who waits until little is left to send. */
+  drains: ReplyTo[] = [];
+  closeReason: CloseReason | undefined = undefined;
+
+  constructor({ environment, link }: C2sArgs) {
+    this.environment = environment;
+    this.link = link;
+  }
+
+  get isSecure(): boolean {
+    return this.link.transport.tls !== undefined;
+  }
+
+  get streamContext(): StreamContext {
+    const { remoteAddress } = this.link.transport;
+    return { host: this.host!, now: this.turn.now, remoteAddress, addressKey: addressKey(remoteAddress), isSecure: this.isSecure };
+  }
+
+  openStream(): void {
+    const from = this.host?.domain ?? this.environment.config.hosts[0]!.domain;
+    this.isHeaderSent = true;
+    this.link.write(responseHeader({ contentNs: NS.client, from, to: this.peerFrom, id: makeStreamId(), lang: 'en' }));
+  }
+
+  /**
+   * Ends the stream with an error. RFC 6120 §4.9.1.1: unrecoverable; the header goes first where
+   * none was sent (§4.9.1.2).
+   */
+  fail(condition: StreamCondition, reason: CloseReason = 'protocol_error', text?: string): 'closing' {
+    if (!this.isHeaderSent) this.openStream();
+    this.link.write(streamErrorXml(condition, text));
+    return this.finish(reason);
+  }
+
+  /** Ends the stream in order: our end tag, then the transport. */
+  finish(reason: CloseReason): 'closing' {
+    if (this.isHeaderSent) this.link.write(STREAM_END);
+    return this.leave(reason);
+  }
+
+  /** Nothing more is said. */
+  leave(reason: CloseReason): 'closing' {
+    this.closeReason ??= reason;
+    this.leaveSession(this.closeReason);
+    this.link.transport.end();
+    this.turn.cancelTimer('negotiation');
+    this.turn.cancelTimer('idle');
+    this.turn.timer('closing', CLOSING_MS);
+    return 'closing';
+  }
+
+  closeFor(reason: CloseReason, text?: string): 'closing' {
+    return this.fail(closeCondition(reason), reason, text);
+  }
+
+  /** Tells the account that the session is over, once. */
+  leaveSession(reason: CloseReason): void {
+    const { session } = this;
+    if (session === undefined) return;
+    this.session = undefined;
+    this.environment.counters.openSessions--;
+    this.turn.demonitor(session.account);
+    this.turn.send(session.account, { kind: 'unbind', sid: session.identity.sid, reason });
+  }
+}
+
+/** 128 random bits: ids that are worth guessing. */
+export function makeSessionId(): string {
+  return randomBytes(16).toString('base64url');
+}

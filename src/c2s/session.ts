@@ -1,0 +1,240 @@
+/**
+ * A bound session: stanzas in both directions, and what happens when the account actor at the
+ * other end is lost. The hot path of the server runs through `session_established`.
+ */
+import type { Crash, KernelEvent } from '../kernel/actor.ts';
+import { CREDIT_WINDOW } from '../core/account.ts';
+import { ClientStanza, isStanza, type BindAnswer } from '../core/messages.ts';
+import type { Frame } from '../xml/frame.ts';
+import { parseJid } from '../xmpp/jid.ts';
+import { NS } from '../xmpp/namespaces.ts';
+import { StanzaError } from '../xmpp/stanza-error.ts';
+import { errorAnswer, makeStanza, readStanza, refusalXml, type Stanza } from '../xmpp/stanza.ts';
+import { el } from '../xml/element.ts';
+import { makeSessionId, type C2sMessage, type C2sState, type Connection } from './connection.ts';
+
+/** Addresses with directed presence that survive the loss of the account actor. */
+const MAX_DIRECTED = 1_000;
+/** How long a lost account is sought before the client has to come back by itself. */
+const SEEK_MS = 20_000;
+const SEEK_EVERY_MS = 250;
+/** How often a connection looks whether it may answer `drain`, if its transport does not say so earlier. */
+const DRAIN_CHECK_MS = 100;
+const PING = el('ping', 'urn:xmpp:ping');
+
+export function session_established(c: Connection, event: C2sMessage | KernelEvent, otherwise: () => C2sState): C2sState {
+  switch (event.kind) {
+    case 'element':
+      return fromClient(c, event);
+    case 'message':
+    case 'presence':
+    case 'iq':
+      return toClient(c, event);
+    case 'credit':
+      c.link.request(event.count);
+      return 'session_established';
+    case 'session_note':
+      c.session!.isInterested = event.isInterested;
+      return 'session_established';
+    case 'drain':
+      c.drains.push(event.replyTo);
+      return answerDrains(c);
+    case 'drained':
+      return answerDrains(c);
+    case 'timeout':
+      if (event.name === 'drain') return answerDrains(c);
+      return event.name === 'idle' ? checkIdle(c) : otherwise();
+    case 'down':
+      return seekAccount(c);
+    case 'bounced':
+      return bounced(c, event);
+    default:
+      return otherwise();
+  }
+}
+
+function fromClient(c: Connection, frame: Frame): C2sState {
+  const session = c.session!;
+  const { name, ns } = frame;
+  if (ns !== NS.client || (name !== 'message' && name !== 'presence' && name !== 'iq')) {
+    return c.fail(ns === NS.sasl || ns === NS.tls ? 'policy-violation' : 'unsupported-stanza-type'); // RFC 6120 §4.9.3.24
+  }
+  if (!isOwnFrom(c, frame)) return c.fail('invalid-from'); // RFC 6120 §8.1.2.1
+  const stanza = readStanza(frame, session.jid, c.account!.jid);
+  c.environment.counters.stanzasIn++;
+  if (stanza.kind === 'refused') {
+    const xml = refusalXml(stanza, c.host!.jid, session.jid);
+    if (xml !== undefined) c.link.write(xml);
+    c.link.request(1);
+    return 'session_established';
+  }
+  if (stanza.kind === 'presence') notePresence(c, stanza);
+  c.turn.send(session.account, new ClientStanza(session.identity.sid, stanza));
+  return 'session_established';
+}
+
+/** Full or bare JID of the session, or none. RFC 6120 §8.1.2.1 */
+function isOwnFrom(c: Connection, { attrs }: Frame): boolean {
+  for (let i = 0; i < attrs.length; i += 2) {
+    if (attrs[i] !== 'from') continue;
+    const from = parseJid(attrs[i + 1]!);
+    const { jid } = c.session!;
+    return from !== undefined && (from.full === jid.full || from.full === jid.bare);
+  }
+  return true;
+}
+
+/** What has to be said again if the account actor is lost. */
+function notePresence({ session }: Connection, stanza: Stanza): void {
+  if (stanza.type !== 'available' && stanza.type !== 'unavailable') return;
+  if (!stanza.hasTo) {
+    session!.presence = stanza.type === 'available' ? stanza : undefined;
+  } else if (stanza.type === 'unavailable') {
+    session!.directed.delete(stanza.to.full);
+  } else if (session!.directed.size < MAX_DIRECTED) {
+    session!.directed.add(stanza.to.full);
+  }
+}
+
+function toClient(c: Connection, stanza: Stanza): C2sState {
+  c.link.write(stanza.toXml());
+  c.environment.counters.stanzasOut++;
+  return c.link.isOverfull ? dropSlowConsumer(c) : 'session_established';
+}
+
+/** The account waits with more until little is left to send: that leaves room for what others send. */
+function answerDrains(c: Connection): 'session_established' {
+  if (c.drains.length === 0) return 'session_established';
+  if (c.link.transport.pendingBytes > c.environment.config.limits.outboundBytes / 4) {
+    c.turn.timer('drain', DRAIN_CHECK_MS); // below the transport's high-water mark it does not call
+  } else {
+    for (const replyTo of c.drains) c.turn.reply(replyTo, true);
+    c.drains = [];
+  }
+  return 'session_established';
+}
+
+/** It does not read, so it would not read a stream error either. */
+function dropSlowConsumer(c: Connection): C2sState {
+  c.closeReason = 'slow_consumer';
+  c.leaveSession('slow_consumer');
+  c.link.transport.destroy();
+  c.turn.timer('closing', 0);
+  return 'closing';
+}
+
+/** A ping at half of the idle time, the end at the whole. RFC 6120 §4.6.4, XEP-0199 §4.3 */
+function checkIdle(c: Connection): C2sState {
+  const { idleMs } = c.environment.config.c2s;
+  if (idleMs === 0) return 'session_established'; // off
+  const idle = c.turn.now - c.link.lastReceivedMs;
+  // Where the socket is not read, the silence is ours.
+  if (idle < idleMs / 2 || c.link.transport.isPaused) {
+    c.isPinged = false;
+    c.turn.timer('idle', Math.max(idleMs / 2 - idle, 1));
+  } else if (idle < idleMs && !c.isPinged) {
+    c.isPinged = true;
+    c.turn.timer('idle', idleMs - idle);
+    const ping = makeStanza({ kind: 'iq', type: 'get', id: `ping-${makeSessionId()}`, from: c.host!.jid, to: c.session!.jid }, PING);
+    c.link.write(ping.toXml());
+  } else if (idle < idleMs) {
+    c.turn.timer('idle', idleMs - idle);
+  } else {
+    return c.closeFor('idle_timeout');
+  }
+  return 'session_established';
+}
+
+/** The account would not take a stanza: the client is told, and may send another in its place. */
+function bounced(c: Connection, { message, reason }: Extract<KernelEvent, { kind: 'bounced' }>): C2sState {
+  if (message.kind !== 'client_stanza') return 'session_established';
+  const { stanza } = message as ClientStanza;
+  if (stanza.mayBeAnsweredWithError) {
+    const condition = reason === 'mailbox_full' || reason === 'bridge_full' ? 'resource-constraint' : 'internal-server-error';
+    c.link.write(errorAnswer(stanza, new StanzaError(condition)).readdressed(stanza.to, c.session!.jid).toXml());
+  }
+  c.link.request(1);
+  return 'session_established';
+}
+
+/** The account actor ended under a live session: its worker died, or it crashed too often. */
+function seekAccount(c: Connection): C2sState {
+  c.seekUntilMs = c.turn.now + SEEK_MS;
+  askToAttach(c);
+  return 'wait_for_account';
+}
+
+function askToAttach(c: Connection): void {
+  const session = c.session!;
+  c.turn.askTo('attach', 'account', session.jid.bare, SEEK_EVERY_MS * 20, (replyTo) => ({
+    kind: 'attach' as const,
+    replyTo,
+    identity: session.identity,
+    resource: session.jid.resource,
+    isAnonymous: session.isAnonymous,
+    isInterested: session.isInterested,
+    directed: [...session.directed],
+  }));
+}
+
+export function wait_for_account(c: Connection, event: C2sMessage | KernelEvent, otherwise: () => C2sState): C2sState {
+  switch (event.kind) {
+    case 'reply':
+      return event.name === 'attach' ? attached(c, event) : 'wait_for_account';
+    case 'timeout':
+      if (event.name === 'attach') askToAttach(c);
+      else if (event.name === 'idle') c.turn.postpone();
+      else return otherwise();
+      return 'wait_for_account';
+    case 'element':
+    case 'message':
+    case 'presence':
+    case 'iq':
+      c.turn.postpone();
+      return 'wait_for_account';
+    case 'bounced':
+      return bounced(c, event) && 'wait_for_account';
+    default:
+      return otherwise();
+  }
+}
+
+function attached(c: Connection, event: Extract<KernelEvent, { kind: 'reply' }>): C2sState {
+  const session = c.session!;
+  if (!event.ok) {
+    if (c.turn.now > c.seekUntilMs) return c.closeFor('account_unreachable');
+    c.turn.timer('attach', SEEK_EVERY_MS);
+    return 'wait_for_account';
+  }
+  const answer = event.value as BindAnswer | undefined;
+  if (answer === undefined || !answer.ok) return c.closeFor('account_unreachable');
+  session.account = answer.account;
+  c.turn.monitor(answer.account);
+  // Its old life is forgotten there: said again, the presence makes the session available.
+  if (session.presence !== undefined) c.turn.send(answer.account, new ClientStanza(session.identity.sid, session.presence));
+  c.link.restartDemand(CREDIT_WINDOW);
+  return 'session_established';
+}
+
+/** Goes on after a crash of this actor, with the stanza that caused it answered and gone. */
+export function recoverSession(c: Connection, { data, event, state }: Crash<C2sState, Connection, C2sMessage>): C2sState {
+  c.host = data.host;
+  c.peerFrom = data.peerFrom;
+  c.isHeaderSent = data.isHeaderSent;
+  c.isAuthenticated = true;
+  c.account = data.account;
+  c.session = data.session;
+  const { idleMs } = c.environment.config.c2s;
+  if (idleMs > 0) c.turn.timer('idle', idleMs / 2);
+  if (state === 'closing') return c.finish(data.closeReason ?? 'protocol_error');
+  if (event.kind === 'element') {
+    const stanza = readStanza(event, c.session!.jid, c.account!.jid);
+    if (isStanza(stanza) && stanza.mayBeAnsweredWithError) {
+      c.link.write(errorAnswer(stanza, new StanzaError('internal-server-error')).toXml());
+    }
+    c.link.request(1);
+  }
+  if (state === 'wait_for_account') return seekAccount(c);
+  c.turn.monitor(c.session!.account);
+  return 'session_established';
+}

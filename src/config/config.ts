@@ -1,0 +1,38 @@
+/**
+ * The configuration as the rest of the server sees it: plain, deeply frozen data with
+ * all defaults filled in, which crosses threads by structured clone. Where each value
+ * is described is `options.ts`; how it is read, `load.ts`.
+ */
+import type { Option, OPTIONS } from './options.ts';
+
+type ValuesOf<T> = { readonly [K in keyof T]: T[K] extends Option<infer V> ? V : ValuesOf<T[K]> };
+
+/** One virtual host, with the defaults of the whole server where its own section says nothing. */
+export interface HostConfig {
+  /** Lower case; Unicode where internationalised. */
+  readonly domain: string;
+  readonly registration: 'off' | 'open';
+  readonly isAnonymous: boolean;
+  /** Absolute paths; undefined: the self-signed pair in the data directory. Both or neither are set. */
+  readonly certificate: string | undefined;
+  readonly key: string | undefined;
+  /** Every known module by name, also those that are off. */
+  readonly modules: Readonly<Record<string, ModuleConfig>>;
+}
+
+export interface ModuleConfig {
+  readonly isEnabled: boolean;
+  /** What the module's own schema made of its section. */
+  readonly values: unknown;
+}
+
+/** Everything that is configured, e.g. `config.c2s.ports`, `config.limits.mailboxMessages`. Paths are absolute. */
+export interface Config extends ValuesOf<typeof OPTIONS> {
+  /** At least one; the first is the default. Same order as `domains`. */
+  readonly hosts: readonly HostConfig[];
+}
+
+/** Values set by the program that embeds the server: any part of `Config`, in its own types and units. */
+export type ConfigValues = PartialValues<ValuesOf<typeof OPTIONS>>;
+
+type PartialValues<T> = T extends readonly unknown[] ? T : T extends object ? { readonly [K in keyof T]?: PartialValues<T[K]> } : T;

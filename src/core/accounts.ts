@@ -1,0 +1,30 @@
+/**
+ * The rows every account has: that it exists, and how it proves itself.
+ * No password is ever stored, only what SCRAM needs to check one.
+ */
+import { jsonTable } from '../store/codec.ts';
+import type { ScramRecord } from '../sasl/scram-record.ts';
+import type { Store } from '../store/store.ts';
+import type { BareJid } from '../xmpp/jid.ts';
+
+export interface AccountRow {
+  readonly createdAtMs: number;
+  readonly isEnabled: boolean;
+}
+
+export const ACCOUNTS = jsonTable<AccountRow>({ name: 'account', version: 1 });
+/** Keyed by hash. */
+export const CREDENTIALS = jsonTable<ScramRecord>({ name: 'credential', version: 1 });
+
+/** What is loaded of an account before its modules' state. */
+export interface AccountImage {
+  readonly row: AccountRow | undefined;
+  readonly scram: readonly ScramRecord[];
+}
+
+export async function loadAccount(store: Store, bare: BareJid): Promise<AccountImage> {
+  const row = await store.get(ACCOUNTS, bare, []);
+  if (row === undefined) return { row: undefined, scram: [] };
+  const scram = await store.list(CREDENTIALS, bare);
+  return { row, scram: scram.map(({ value }) => value) };
+}

@@ -1,0 +1,109 @@
+/**
+ * What a module's handler is given: the account it runs in, or the host. Handlers are
+ * synchronous functions of one account actor's turn, so they never interleave.
+ */
+import type { Message, ReplyTo } from '../kernel/actor.ts';
+import type { Store, Table, Key } from '../store/store.ts';
+import type { BareJid, Jid } from '../xmpp/jid.ts';
+import type { Stanza } from '../xmpp/stanza.ts';
+import type { PreparedPassword } from '../sasl/scram-credentials.ts';
+import type { ScramRecord } from '../sasl/scram-record.ts';
+import type { Host } from './host.ts';
+import type { CloseReason } from './messages.ts';
+import type { AccountSlot } from './module.ts';
+import type { Session } from './session.ts';
+
+/** The account of one handler call. Valid during that call only. */
+export interface AccountContext {
+  /** Bare JID of the account. */
+  readonly jid: Jid;
+  readonly bare: BareJid;
+  readonly host: Host;
+  /** Milliseconds since the epoch; constant within a turn. */
+  readonly now: number;
+  /** Sessions in the order they were bound. */
+  readonly sessions: Iterable<Session>;
+  readonly sessionCount: number;
+  session(resource: string): Session | undefined;
+  /** A module's state of this account, loaded with it. Changes to it must go to the store by `put`/`delete`, too. */
+  state<T>(slot: AccountSlot<T>): T;
+  /**
+   * Changes to this account's partition, written as one atomic batch at the end of the turn. Nothing the
+   * turn sends leaves before that batch is durable; if it fails, the account restarts from the store.
+   */
+  put<V>(table: Table<V>, key: Key, value: V): void;
+  delete<V>(table: Table<V>, key: Key): void;
+  /** Sends a stanza to its addressee, wherever that is; `from` is this account's. Hooks of sending do not run. */
+  route(stanza: Stanza): void;
+  /** Hands a stanza to one of this account's own sessions. Hooks of receiving do not run. */
+  push(session: Session, stanza: Stanza): void;
+  /** Runs the receive path (hooks, RFC 6121 §8.5) for a stanza as if it had just arrived. */
+  receive(stanza: Stanza): void;
+  /** The session asked for the roster: it gets pushes from now on, also after a restart of the account. RFC 6121 §2.1.6 */
+  markInterested(session: Session): void;
+  /** Ends a session; the client gets the stream error that goes with `reason`. */
+  close(session: Session, reason: CloseReason): void;
+  /** True for accounts that exist only as long as their session. XEP-0175 */
+  readonly isTemporary: boolean;
+  /** Replaces the stored credentials. */
+  setCredentials(scram: readonly ScramRecord[]): void;
+  /** Removes the account when the turn is over: sessions closed, rows erased. */
+  remove(): void;
+  /**
+   * Runs `work` outside the turn and `then` in a later turn of this account, under a fresh context.
+   * Lost if the account restarts in between. A rejected `work` crashes the account.
+   */
+  later<T>(work: Promise<T>, then: (account: AccountContext, value: T) => void): void;
+  /**
+   * Runs `then` in a later turn, once the session's connection has sent most of what was pushed to it: for
+   * answers that are too long to be pushed at once. `isReady` is false where the session ended or its client did not
+   * read for a minute. Lost like `later`.
+   */
+  whenDrained(session: Session, then: (account: AccountContext, isReady: boolean) => void): void;
+}
+
+/** What a server-wide handler is given. */
+export interface HostContext {
+  readonly host: Host;
+  readonly now: number;
+  /** Sends a stanza as from the server. */
+  route(stanza: Stanza): void;
+}
+
+/** What a handler before login is given. */
+export interface StreamContext {
+  readonly host: Host;
+  readonly now: number;
+  readonly remoteAddress: string;
+  /** What counts as one peer where requests are limited: an IPv4 address, the first half of an IPv6 address. */
+  readonly addressKey: string;
+  readonly isSecure: boolean;
+}
+
+/** Services every host shares on one worker; injected by the composition root. */
+export interface Services {
+  readonly store: Store;
+  readonly pool: PasswordPool;
+  readonly log: CoreLog;
+  /** Asks any account, from code that is no actor. Rejects with AskError. */
+  readonly askAccount: (bare: BareJid, request: (replyTo: ReplyTo) => Message) => Promise<unknown>;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  /** Secret of this installation, for made-up salts and the like; 32 bytes. */
+  readonly secret: Buffer;
+}
+
+/** Key derivation, which takes tens of milliseconds of CPU and so runs in the pool. */
+export interface PasswordPool {
+  /** All stored forms of a password, which `opaqueString` has prepared. */
+  derive(password: PreparedPassword, iterations: number): Promise<ScramRecord[]>;
+  verify(password: PreparedPassword, record: ScramRecord): Promise<boolean>;
+}
+
+/** Structured events; `what` is snake_case. Never bodies or passwords. */
+export interface CoreLog {
+  debug(what: string, fields?: Record<string, unknown>): void;
+  info(what: string, fields?: Record<string, unknown>): void;
+  warn(what: string, fields?: Record<string, unknown>): void;
+  error(what: string, fields?: Record<string, unknown>): void;
+}

@@ -1,0 +1,100 @@
+/** A virtual host on one worker: its configuration and its modules, compiled once. */
+import type { Config, HostConfig } from '../config/config.ts';
+import { parseJid, type Jid } from '../xmpp/jid.ts';
+import type { Services } from './context.ts';
+import { HookTable } from './hooks.ts';
+import type { Identity, IqHandler, ModuleSpec } from './module.ts';
+
+/** What one kind of IQ handler is, by where it is asked. */
+export type HandlerOf<To extends IqHandler['to']> = Extract<IqHandler, { readonly to: To }>;
+
+export class Host {
+  readonly jid: Jid;
+  readonly domain: string;
+  readonly settings: HostConfig;
+  readonly config: Config;
+  readonly services: Services;
+  /** Milliseconds since the epoch. */
+  readonly startedAtMs: number;
+  /** Enabled modules in the order of the module list. */
+  readonly modules: readonly ModuleSpec[];
+  readonly hooks: HookTable;
+  /** Handlers by type, name and namespace of the payload, for each place they can be asked. */
+  private readonly handlers = new Map<string, IqHandler>();
+
+  constructor(config: Config, settings: HostConfig, modules: readonly ModuleSpec[], services: Services) {
+    this.jid = parseJid(settings.domain)!;
+    this.domain = this.jid.domain;
+    this.settings = settings;
+    this.config = config;
+    this.services = services;
+    this.startedAtMs = services.now();
+    this.modules = modules;
+    this.hooks = new HookTable(modules, (module, hook, phase, error) =>
+      services.log.error('hook_failed', { module, hook, phase, host: settings.domain, error: error instanceof Error ? error.stack : String(error) }),
+    );
+    for (const module of modules) {
+      for (const handler of module.iq ?? []) {
+        const key = handlerKey(handler.to, handler.type, handler.payload[0], handler.payload[1]);
+        if (this.handlers.has(key)) throw new Error(`module ${module.name} handles ${key}, which another module does already`);
+        this.handlers.set(key, handler);
+      }
+    }
+  }
+
+  handler<To extends IqHandler['to']>(to: To, type: string, name: string, ns: string): HandlerOf<To> | undefined {
+    return this.handlers.get(handlerKey(to, type, name, ns)) as HandlerOf<To> | undefined;
+  }
+
+  /** What the module's config schema made of its section. */
+  moduleConfig<C>(module: ModuleSpec<C>): C {
+    return this.settings.modules[module.name]!.values as C;
+  }
+
+  isEnabled(moduleName: string): boolean {
+    return this.modules.some(({ name }) => name === moduleName);
+  }
+
+  /** XEP-0030 features of the host, sorted, each once. */
+  features(): readonly string[] {
+    return sorted(this.modules.flatMap(({ features }) => (typeof features === 'function' ? features(this) : (features ?? []))));
+  }
+
+  accountFeatures(): readonly string[] {
+    return sorted(this.modules.flatMap(({ accountFeatures }) => accountFeatures ?? []));
+  }
+
+  identities(): readonly Identity[] {
+    return this.modules.flatMap(({ identities }) => identities ?? []);
+  }
+
+  accountIdentities(): readonly Identity[] {
+    return this.modules.flatMap(({ accountIdentities }) => accountIdentities ?? []);
+  }
+}
+
+function handlerKey(to: string, type: string, name: string, ns: string): string {
+  return `${to} ${type} ${name} ${ns}`;
+}
+
+function sorted(features: readonly string[]): readonly string[] {
+  return [...new Set(features)].sort();
+}
+
+/** Hosts of this worker by domain. */
+export type Hosts = ReadonlyMap<string, Host>;
+
+/**
+ * Picks the enabled modules of one host and checks their needs.
+ *
+ * @returns the modules in list order, or a sentence that says which need is not met.
+ */
+export function enabledModules(settings: HostConfig, all: readonly ModuleSpec[]): readonly ModuleSpec[] | string {
+  const enabled = all.filter(({ name }) => settings.modules[name]?.isEnabled ?? false);
+  for (const module of enabled) {
+    for (const need of module.needs ?? []) {
+      if (!enabled.some(({ name }) => name === need)) return `module ${module.name} needs ${need}, which is switched off for ${settings.domain}`;
+    }
+  }
+  return enabled;
+}

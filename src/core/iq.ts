@@ -1,0 +1,71 @@
+/** IQ requests to an account or to a host: finds the handler and answers for it. RFC 6120 §8.2.3, RFC 6121 §8.5.2 */
+import { StanzaError } from '../xmpp/stanza-error.ts';
+import { errorAnswer, iqResult, type Stanza } from '../xmpp/stanza.ts';
+import type { AccountContext } from './context.ts';
+import type { HandlerOf, Host } from './host.ts';
+import { EMPTY_RESULT, IqRequest, NO_ANSWER, type IqAnswer } from './module.ts';
+import type { Session } from './session.ts';
+
+/** What the account actor adds to the context for handlers that answer later. */
+export interface AnsweringAccount extends AccountContext {
+  readonly unanswered: Set<Stanza>;
+}
+
+/**
+ * Answers a get or set to the account's bare JID.
+ *
+ * @param session the sender's, where the owner asks.
+ * @returns an error for the sender where there is no handler or it may not ask.
+ */
+export function answerIq(
+  account: AnsweringAccount,
+  stanza: Stanza,
+  session: Session | undefined,
+  handler: HandlerOf<'account'> | HandlerOf<'own_server'> | undefined = handlerFor(account.host, stanza),
+): StanzaError | undefined {
+  if (handler === undefined) return new StanzaError('service-unavailable'); // RFC 6120 §8.4
+  if (handler.to === 'account' && handler.from !== 'anyone' && stanza.from.bare !== account.bare) {
+    reply(account, stanza, refusalFor(stanza, handler)); // says nothing about the account to strangers
+    return undefined;
+  }
+  const answer = handler.run(new IqRequest(stanza, session), account);
+  if (!(answer instanceof Promise)) {
+    reply(account, stanza, answer);
+    return undefined;
+  }
+  account.unanswered.add(stanza);
+  const settled = answer.catch((error: unknown) => {
+    account.host.services.log.error('iq_handler_failed', { payload: stanza.children[0]?.ns, error: error instanceof Error ? error.stack : String(error) });
+    return new StanzaError('internal-server-error');
+  });
+  account.later(settled, (current, value) => {
+    account.unanswered.delete(stanza);
+    reply(current, stanza, value);
+  });
+  return undefined;
+}
+
+/** What a stranger gets for a request only the owner may make; the same where there is no such account. */
+export function refusalFor(request: Stanza, handler: HandlerOf<'account'> | undefined): IqAnswer {
+  const refusal = handler?.refusal;
+  if (typeof refusal === 'function') return refusal(request);
+  return new StanzaError(request.to.isBare && refusal !== undefined ? refusal : 'service-unavailable');
+}
+
+export function handlerFor(host: Host, stanza: Stanza): HandlerOf<'account'> | undefined {
+  const head = stanza.children[0];
+  return head === undefined ? undefined : host.handler('account', stanza.type, head.name, head.ns);
+}
+
+/** Sends a handler's answer. */
+export function reply(account: AccountContext, request: Stanza, answer: IqAnswer): void {
+  const stanza = answerStanza(request, answer);
+  if (stanza !== undefined) account.route(stanza);
+}
+
+/** The stanza that carries a handler's answer. */
+export function answerStanza(request: Stanza, answer: IqAnswer): Stanza | undefined {
+  if (answer === NO_ANSWER) return undefined;
+  if (answer instanceof StanzaError) return errorAnswer(request, answer);
+  return iqResult(request, answer === EMPTY_RESULT ? undefined : answer);
+}

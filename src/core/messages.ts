@@ -1,0 +1,229 @@
+/**
+ * What account, host and connection actors say to each other. All but stanzas is plain
+ * data: it crosses threads by structured clone. Stanzas are messages themselves (kind
+ * `message`, `presence`, `iq`).
+ */
+import type { ActorRef, ReplyTo } from '../kernel/actor.ts';
+import type { ScramRecord } from '../sasl/scram-record.ts';
+import type { Stanza } from '../xmpp/stanza.ts';
+import type { StreamCondition } from '../xmpp/stream-error.ts';
+import { readStanzaFromWire, writeStanza, type WireCursor } from '../xmpp/wire.ts';
+
+/** Every way a connection or session ends, as logs, metrics and tests name it. */
+export const CLOSE_REASONS = [
+  'account_removed',
+  'account_disabled',
+  'account_unreachable',
+  'client_closed',
+  'client_gone',
+  'conflict',
+  'connection_limit',
+  'crashed_too_often',
+  'handshake_failed',
+  'idle_timeout',
+  'kicked',
+  'login_attempts',
+  'negotiation_timeout',
+  'password_changed',
+  'protocol_error',
+  'slow_consumer',
+  'shutdown',
+] as const;
+export type CloseReason = (typeof CLOSE_REASONS)[number];
+
+/** A stanza from one of the account's own connections. */
+export class ClientStanza {
+  readonly kind = 'client_stanza';
+  readonly sid: string;
+  readonly stanza: Stanza;
+  readonly bytes: number;
+  constructor(sid: string, stanza: Stanza) {
+    this.sid = sid;
+    this.stanza = stanza;
+    this.bytes = stanza.bytes;
+  }
+}
+
+/** Who is behind a session: what the account needs to know of the connection. */
+export interface SessionIdentity {
+  /** Unguessable id of the session. */
+  readonly sid: string;
+  readonly connection: ActorRef<ConnectionMessage>;
+  readonly remoteAddress: string;
+  readonly isSecure: boolean;
+  /** SASL mechanism used. */
+  readonly mechanism: string;
+  readonly boundAtMs: number;
+}
+
+/** Asks for a new session. Answer: BindAnswer. */
+export interface Bind {
+  readonly kind: 'bind';
+  readonly replyTo: ReplyTo;
+  readonly identity: SessionIdentity;
+  /** Normalised; undefined lets the server choose. */
+  readonly resource: string | undefined;
+  /** The account exists for this session only. XEP-0175 */
+  readonly isAnonymous: boolean;
+}
+
+export type BindAnswer =
+  | { readonly ok: true; readonly resource: string; readonly account: ActorRef<AccountMessage> }
+  | { readonly ok: false; readonly condition: 'conflict' | 'resource-constraint' | 'not-allowed' };
+
+/** After the account actor was restarted: the session is still there. Answer: BindAnswer. */
+export interface Attach {
+  readonly kind: 'attach';
+  readonly replyTo: ReplyTo;
+  readonly identity: SessionIdentity;
+  readonly resource: string;
+  readonly isAnonymous: boolean;
+  /** Whether the client had asked for the roster. RFC 6121 §2.1.6 */
+  readonly isInterested: boolean;
+  /** Full or bare JIDs that got directed presence. RFC 6121 §4.6 */
+  readonly directed: readonly string[];
+}
+
+/** The connection is over; so is the session. */
+export interface Unbind {
+  readonly kind: 'unbind';
+  readonly sid: string;
+  readonly reason: CloseReason;
+}
+
+/** Asks for what SASL needs. Answer: CredentialsAnswer. */
+export interface GetCredentials {
+  readonly kind: 'get_credentials';
+  readonly replyTo: ReplyTo;
+}
+
+export interface CredentialsAnswer {
+  /** False for unknown and disabled accounts: the caller goes on with made-up credentials. */
+  readonly isUsable: boolean;
+  readonly scram: readonly ScramRecord[];
+}
+
+/** Creates the account. Answer: 'created' | 'exists'. */
+export interface CreateAccount {
+  readonly kind: 'create_account';
+  readonly replyTo: ReplyTo;
+  readonly scram: readonly ScramRecord[];
+}
+
+/** Answer: 'changed' | 'absent'. Other sessions are closed where `closeSessions`. */
+export interface SetCredentials {
+  readonly kind: 'set_credentials';
+  readonly replyTo: ReplyTo;
+  readonly scram: readonly ScramRecord[];
+  readonly closeSessions: boolean;
+}
+
+/** Answer: 'changed' | 'absent'. Disabling closes the sessions. */
+export interface SetEnabled {
+  readonly kind: 'set_enabled';
+  readonly replyTo: ReplyTo;
+  readonly isEnabled: boolean;
+}
+
+/** Removes everything the account has. Answer: 'removed' | 'absent'. */
+export interface RemoveAccount {
+  readonly kind: 'remove_account';
+  readonly replyTo: ReplyTo;
+}
+
+/** Answer: AccountStatus. */
+export interface GetStatus {
+  readonly kind: 'get_status';
+  readonly replyTo: ReplyTo;
+}
+
+export interface AccountStatus {
+  readonly exists: boolean;
+  readonly isEnabled: boolean;
+  readonly createdAtMs: number;
+  readonly sessions: readonly SessionStatus[];
+}
+
+export interface SessionStatus {
+  readonly jid: string;
+  readonly sid: string;
+  readonly remoteAddress: string;
+  readonly isSecure: boolean;
+  readonly mechanism: string;
+  readonly boundAtMs: number;
+  readonly priority: number | undefined;
+  readonly show: string;
+}
+
+/** Closes sessions of the account; all without `resource`. Answer: how many. */
+export interface Kick {
+  readonly kind: 'kick';
+  readonly replyTo: ReplyTo;
+  readonly resource: string | undefined;
+  readonly reason: CloseReason;
+}
+
+/** An IQ handler's promise has ended; a module continues in its account's turn. */
+export type AccountMessage =
+  | Stanza
+  | ClientStanza
+  | Bind
+  | Attach
+  | Unbind
+  | GetCredentials
+  | CreateAccount
+  | SetCredentials
+  | SetEnabled
+  | RemoveAccount
+  | GetStatus
+  | Kick;
+
+/** The account is done with `count` of the connection's stanzas: it may send as many more. */
+export interface Credit {
+  readonly kind: 'credit';
+  readonly count: number;
+}
+
+/** The account or an operator ends the connection. */
+export interface CloseStream {
+  readonly kind: 'close_stream';
+  readonly condition: StreamCondition;
+  readonly text: string | undefined;
+  readonly reason: CloseReason;
+}
+
+/** What the session keeps for itself in case its account is restarted. */
+export interface SessionNote {
+  readonly kind: 'session_note';
+  readonly isInterested: boolean;
+}
+
+/** Asks the connection to answer once little of what it was given is left to send. Answer: true. */
+export interface Drain {
+  readonly kind: 'drain';
+  readonly replyTo: ReplyTo;
+}
+
+/** What a bound connection understands; a stanza is for the client. */
+export type ConnectionMessage = Stanza | Credit | CloseStream | SessionNote | Drain;
+
+export function isStanza(message: { readonly kind: string }): message is Stanza {
+  return message.kind === 'message' || message.kind === 'presence' || message.kind === 'iq';
+}
+
+/** The hot kinds travel as flat primitives. */
+export const STANZA_CODEC = {
+  write: writeStanza,
+  read: readStanzaFromWire,
+};
+
+export const CLIENT_STANZA_CODEC = {
+  write(message: ClientStanza, out: unknown[]): void {
+    out.push(message.sid);
+    writeStanza(message.stanza, out);
+  },
+  read(input: readonly unknown[], cursor: WireCursor): ClientStanza {
+    const sid = input[cursor.at++] as string;
+    return new ClientStanza(sid, readStanzaFromWire(input, cursor));
+  },
+};

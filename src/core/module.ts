@@ -1,0 +1,137 @@
+/**
+ * A feature is one declaration. Start, stop, registration and discovery are the
+ * framework's job; a third party writes modules against this file and `context.ts`.
+ */
+import type * as z from 'zod';
+import type { Store, TableName } from '../store/store.ts';
+import type { Element } from '../xml/element.ts';
+import type { Jid, BareJid } from '../xmpp/jid.ts';
+import type { Condition, StanzaError } from '../xmpp/stanza-error.ts';
+import type { Stanza } from '../xmpp/stanza.ts';
+import type { AccountContext, HostContext, StreamContext } from './context.ts';
+import type { Host } from './host.ts';
+import type { ModuleHooks } from './hooks.ts';
+import type { Session } from './session.ts';
+
+/** A specification a module obeys; the README's table is generated from these. */
+export interface Implements {
+  /** 'XEP-0199', 'RFC 6121'. */
+  readonly spec: string;
+  /** Of the text that was followed. */
+  readonly version: string;
+  readonly status: 'complete' | 'partial';
+  /** What is missing or chosen, where that helps a reader. */
+  readonly note?: string;
+}
+
+/** An IQ result without a payload. */
+export const EMPTY_RESULT = Symbol('empty result');
+/** The handler answers by itself, later. */
+export const NO_ANSWER = Symbol('no answer');
+
+export type IqAnswer = Element | typeof EMPTY_RESULT | typeof NO_ANSWER | StanzaError;
+
+/** A get or set that reached its handler. */
+export class IqRequest {
+  readonly stanza: Stanza;
+  /** The sender's session where the request comes from the account's own client. */
+  readonly session: Session | undefined;
+  private readonly name: string;
+  private readonly ns: string;
+  constructor(stanza: Stanza, session: Session | undefined) {
+    const head = stanza.children[0]!;
+    this.stanza = stanza;
+    this.session = session;
+    this.name = head.name;
+    this.ns = head.ns;
+  }
+  get from(): Jid {
+    return this.stanza.from;
+  }
+  /** The one child; builds the tree. */
+  get payload(): Element {
+    return this.stanza.child(this.name, this.ns)!;
+  }
+}
+
+type Payload = readonly [name: string, ns: string];
+
+export type IqHandler =
+  /**
+   * Asked of an account: its bare JID, or no address at all. By default only its owner may ask;
+   * `anyone` leaves the decision to the handler.
+   */
+  | {
+      readonly to: 'account';
+      readonly type: 'get' | 'set';
+      readonly from?: 'owner' | 'anyone';
+      /**
+       * What others than the owner are told, whether the account exists or not. By default `service-unavailable`.
+       * A function also answers for accounts that do not exist where a full JID is asked.
+       */
+      readonly refusal?: Condition | ((request: Stanza) => IqAnswer);
+      readonly payload: Payload;
+      readonly run: (request: IqRequest, account: AccountContext) => IqAnswer | Promise<IqAnswer>;
+    }
+  /** Asked of the sender's own server about the sender's account: runs in that account. */
+  | {
+      readonly to: 'own_server';
+      readonly type: 'get' | 'set';
+      readonly payload: Payload;
+      readonly run: (request: IqRequest, account: AccountContext) => IqAnswer | Promise<IqAnswer>;
+    }
+  /** Asked of the host itself, by anyone. */
+  | {
+      readonly to: 'server';
+      readonly type: 'get' | 'set';
+      readonly payload: Payload;
+      readonly run: (request: IqRequest, context: HostContext) => IqAnswer | Promise<IqAnswer>;
+    }
+  /** Asked on a stream that has not logged in yet. */
+  | {
+      readonly to: 'stream';
+      readonly type: 'get' | 'set';
+      readonly payload: Payload;
+      readonly run: (payload: Element, stream: StreamContext) => IqAnswer | Promise<IqAnswer>;
+    };
+
+/** State a module keeps of each account, in the account's actor, as long as that is loaded. */
+export interface AccountSlot<T> {
+  readonly name: string;
+  /** Runs once per load of the account (also of one that is created just now). */
+  readonly load: (store: Store, bare: BareJid, host: Host) => Promise<T> | T;
+}
+
+/** XEP-0030 identity. */
+export interface Identity {
+  readonly category: string;
+  readonly type: string;
+  readonly name?: string;
+}
+
+export interface ModuleSpec<C = unknown> {
+  /** snake_case; its key in the config file and the name of its test. */
+  readonly name: string;
+  readonly implements: readonly Implements[];
+  /** Modules that must be enabled, too, and whose exports this one uses. */
+  readonly needs?: readonly string[];
+  /** Shape and defaults of the module's section in the config file. */
+  readonly config?: z.ZodType<C>;
+  readonly tables?: readonly TableName[];
+  /** Disco features of the server. A function where they depend on configuration. */
+  readonly features?: readonly string[] | ((host: Host) => readonly string[]);
+  /** Disco features and identities of an account (its bare JID). */
+  readonly accountFeatures?: readonly string[];
+  readonly identities?: readonly Identity[];
+  readonly accountIdentities?: readonly Identity[];
+  /** Elements for `<stream:features/>`, before and after login. */
+  readonly streamFeatures?: (stream: StreamContext, isAuthenticated: boolean) => readonly Element[];
+  readonly iq?: readonly IqHandler[];
+  readonly hooks?: ModuleHooks;
+  readonly slots?: readonly AccountSlot<never>[] | readonly AccountSlot<unknown>[];
+}
+
+/** Declares a module; the types of its config flow into nothing else, so handlers read it by `host.config(module)`. */
+export function defineModule<C = unknown>(spec: ModuleSpec<C>): ModuleSpec<C> {
+  return spec;
+}

@@ -1,0 +1,49 @@
+/**
+ * Where a stanza goes: an account or host of ours, or somebody else's domain.
+ * Components and server links register their domains here.
+ */
+import type { Message, Turn } from '../kernel/actor.ts';
+import { StanzaError } from '../xmpp/stanza-error.ts';
+import type { Stanza } from '../xmpp/stanza.ts';
+import type { Hosts } from './host.ts';
+
+/** The part of a turn that routing needs. */
+export type Outbox = Pick<Turn<Message>, 'send' | 'sendTo'>;
+
+/** Takes stanzas for domains that are not ours, e.g. a component or the s2s links. */
+export interface Route {
+  /** Sends `stanza` on within `turn`, or says why it cannot. */
+  send(stanza: Stanza, turn: Outbox): StanzaError | undefined;
+}
+
+export class Router {
+  private readonly hosts: Hosts;
+  private readonly routes = new Map<string, Route>();
+  private fallback: Route | undefined = undefined;
+
+  constructor(hosts: Hosts) {
+    this.hosts = hosts;
+  }
+
+  /** @param domain undefined: every domain that nobody else has. */
+  addRoute(domain: string | undefined, route: Route): void {
+    if (domain === undefined) this.fallback = route;
+    else this.routes.set(domain, route);
+  }
+
+  removeRoute(domain: string): void {
+    this.routes.delete(domain);
+  }
+
+  /** RFC 6120 §10.4, §10.5. An error is the caller's to return to the sender. */
+  route(stanza: Stanza, turn: Outbox): StanzaError | undefined {
+    const { to } = stanza;
+    if (this.hosts.has(to.domain)) {
+      if (to.local === '') turn.sendTo('host', to.domain, stanza);
+      else turn.sendTo('account', to.bare, stanza);
+      return undefined;
+    }
+    const route = this.routes.get(to.domain) ?? this.fallback;
+    return route === undefined ? new StanzaError('remote-server-not-found') : route.send(stanza, turn); // RFC 6120 §10.4
+  }
+}

@@ -1,0 +1,156 @@
+import type { ActorRef, AnyMachine, Crash, ExitReason, KernelEvent, Message, ReplyTo, StateFunction } from './actor.ts';
+import type { PendingAsk } from './asks.ts';
+import type { Held } from './held.ts';
+import type { Mailbox } from './mailbox.ts';
+import type { Entity } from './registry.ts';
+import { Timer } from './timers.ts';
+
+/*
+ * A cell's life: RESERVED → STARTING → RUNNING ⇄ RECOVERING, then STOPPING → ENDED.
+ */
+/** Spawned in a turn whose effects have not left yet. */
+export const RESERVED = 0;
+/** `init` has not returned yet. */
+export const STARTING = 1;
+export const RUNNING = 2;
+/** Crashed; `recover` or `init` runs in its next go. */
+export const RECOVERING = 3;
+/** Stopped in order; held effects have still to leave. Takes no mail but by name, for its successor. */
+export const STOPPING = 4;
+export const ENDED = 5;
+
+/*
+ * What a cell has to do besides mail, as bits of `due`.
+ */
+/** A barrier has settled. */
+export const DUE_RELEASE = 1;
+export const DUE_CRASH = 2;
+export const DUE_KILL = 4;
+/** With the next message instead of at once. */
+export const DUE_CRASH_ON_MESSAGE = 8;
+
+/** A machine of which the kernel knows nothing but the contract. */
+// oxlint-disable-next-line no-explicit-any
+export type KernelMachine = AnyMachine<any, any>;
+
+/** Sees every event one actor handles. */
+export type TraceSink = (entry: TraceEntry) => void;
+
+export interface TraceEntry {
+  readonly ref: ActorRef;
+  readonly atMs: number;
+  readonly event: string;
+  readonly before: string;
+  /** `undefined` where the handling failed. */
+  readonly after: string | undefined;
+}
+
+/** A named timer of one actor. */
+export class ActorTimer extends Timer {
+  readonly #fired: (timer: ActorTimer) => void;
+  readonly cell: Cell;
+  readonly event: KernelEvent & { readonly kind: 'timeout' };
+  /** Fired, and neither cancelled nor restarted since. */
+  isFired = false;
+  /** Stands in the mailbox, be it as a dead letter. */
+  isQueued = false;
+
+  constructor(cell: Cell, name: string, fired: (timer: ActorTimer) => void) {
+    super();
+    this.cell = cell;
+    this.event = Object.freeze({ kind: 'timeout', name });
+    this.#fired = fired;
+  }
+
+  fire(): void {
+    this.isFired = true;
+    this.#fired(this);
+  }
+}
+
+/** One actor: what the kernel keeps of it. Only the Runner changes `phase`, `state` and `data`. */
+export class Cell {
+  readonly id: number;
+  readonly ref: ActorRef<Message>;
+  readonly machine: KernelMachine;
+  readonly args: unknown;
+  readonly mailbox: Mailbox;
+  /** Set for actors reached by name. */
+  readonly entity: Entity | undefined;
+  readonly key: string;
+
+  phase = RESERVED;
+  state: string;
+  handler: StateFunction<string, unknown, Message>;
+  data: unknown = undefined;
+  /** `data` is the work of an `init` that returned. */
+  isBuilt = false;
+  /** Counts crashes; what was started before the last one is not for the actor that goes on. */
+  incarnation = 0;
+  restarts = 0;
+  /** Monotonic times of crashes within the machine's window. */
+  crashTimes: number[] | undefined = undefined;
+  crash: Crash<string, unknown, Message> | undefined = undefined;
+
+  /** In the run queue, or must not be put there by mail (parked). */
+  isScheduled = true;
+  /** Not in the run queue although scheduled: reserved, stopping, or too many turns held. */
+  isParked = true;
+  nextRun: Cell | undefined = undefined;
+  due = 0;
+  /** What DUE_CRASH throws, and the name of the `task` event it is told as: 'hold' (a barrier failed), 'effect', 'postpone', 'injected'. */
+  injected: unknown = undefined;
+  injectedBy = '';
+  killWhy = '';
+  isStopAsked = false;
+  /** Why it stops, while STOPPING. */
+  exit: ExitReason | undefined = undefined;
+
+  /** Flat entries (event, from, flags): waiting for a state change, and after one waiting to be handed over again. */
+  postponed: unknown[] | undefined = undefined;
+  replay: unknown[] | undefined = undefined;
+  replayAt = 0;
+
+  held: Held | undefined = undefined;
+  /** The one callback for all barriers. */
+  release: (() => void) | undefined = undefined;
+  timers: Map<string, ActorTimer> | undefined = undefined;
+  /** Asked by this actor. */
+  asks: Set<PendingAsk> | undefined = undefined;
+  /** Asked of this actor and not answered. */
+  openAsks: Map<number, ReplyTo> | undefined = undefined;
+  /** Actors told of this one's end, and actors this one is told of; by watchKey. */
+  watchers: Map<number, ActorRef> | undefined = undefined;
+  watching: Map<number, ActorRef> | undefined = undefined;
+
+  trace: TraceSink | undefined = undefined;
+  /** Called once when there is room again, or the actor has ended. */
+  whenRoom: (() => void)[] | undefined = undefined;
+  onExit: ((reason: ExitReason) => void)[] | undefined = undefined;
+
+  constructor(ref: ActorRef<Message>, machine: KernelMachine, args: unknown, mailbox: Mailbox, entity: Entity | undefined, key: string) {
+    this.id = ref.id;
+    this.ref = ref;
+    this.machine = machine;
+    this.args = args;
+    this.mailbox = mailbox;
+    this.entity = entity;
+    this.key = key;
+    this.state = machine.initial as string;
+    this.handler = machine.states[this.state] as StateFunction<string, unknown, Message>;
+  }
+
+  /** Something waits to be handled: mail, kernel events, or postponed events that may be tried again. */
+  get hasWork(): boolean {
+    return this.mailbox.size !== 0 || this.replay !== undefined || (this.due & ~DUE_CRASH_ON_MESSAGE) !== 0;
+  }
+
+  describe(): string | undefined {
+    if (!this.isBuilt || this.machine.describe === undefined) return undefined;
+    try {
+      return this.machine.describe(this.data);
+    } catch {
+      return undefined; // data of a crashed turn: inspection must not fail over it
+    }
+  }
+}

@@ -1,0 +1,69 @@
+/** Process entry: reads the configuration, starts the server, turns signals into an orderly stop. */
+import { enableCompileCache } from 'node:module';
+import { isExecutable } from './build/embedded.ts';
+import { runCli } from './cli/program.ts';
+import { EXIT } from './cli/exit.ts';
+import { processIo } from './cli/io.ts';
+import { loadConfig, type LoadedConfig } from './config/load.ts';
+import { makeLogger } from './observe/log.ts';
+import { openLogOutput } from './observe/log-output.ts';
+import { moduleSchemas } from './server/module-schemas.ts';
+import { startWholeServer } from './server/start-server.ts';
+import { VERSION } from './server/server.ts';
+import { certificateDir } from './server/startup.ts';
+import { welcome } from './server/welcome.ts';
+import { join } from 'node:path';
+
+if (!isExecutable()) enableCompileCache();
+
+async function serve(loaded: LoadedConfig): Promise<number> {
+  const { config } = loaded;
+  const output = openLogOutput({ format: config.log.format, isTerminal: process.stdout.isTTY, hasColors: process.stdout.isTTY && process.stdout.hasColors() });
+  const logger = makeLogger({ level: config.log.level, write: (lines) => output.write(lines) });
+  const over = Promise.withResolvers<number>();
+  try {
+    const { server, tls } = await startWholeServer({
+      loaded,
+      load: () => loadConfig({ env: process.env, file: loaded.file, modules: moduleSchemas() }),
+      logger,
+      writeLog: (lines) => output.write(lines),
+      onGivenUp: (reason) => {
+        logger.error('given_up', { reason });
+        over.resolve(EXIT.failed);
+      },
+      onStopped: () => over.resolve(EXIT.ok),
+    });
+    process.stderr.write(welcome(server, tls));
+    logger.info('started', { version: VERSION, pid: process.pid, ...server.ports });
+    const stop = (signal: NodeJS.Signals): void => {
+      logger.info('stopping', { signal });
+      void server.stop();
+    };
+    process.once('SIGTERM', stop);
+    process.once('SIGINT', stop);
+    process.on('SIGHUP', () => {
+      server.reload().then(
+        ({ changes }) => logger.info('reloaded', { changes: changes.map(({ path }) => path) }),
+        (error: unknown) => logger.error('reload_failed', { reason: error instanceof Error ? error.message : String(error) }),
+      );
+    });
+    const code = await over.promise;
+    logger.info('stopped');
+    return code;
+  } finally {
+    logger.flush();
+    output.close();
+  }
+}
+
+process.exitCode = await runCli({
+  args: process.argv.slice(2),
+  io: processIo(),
+  version: VERSION,
+  builtMs: Date.parse('2026-11-21'),
+  modules: moduleSchemas(),
+  serve,
+  selfSignedPair: (host) => ({ certificate: join(certificateDir(host), 'self-signed.crt'), key: '' }),
+});
+// Pool threads and handles of libraries must not keep a stopped server alive.
+process.exit();

@@ -1,0 +1,116 @@
+/** Service discovery: what the server and its accounts can do, and what belongs to them. XEP-0030, XEP-0128, XEP-0157 */
+import { z } from 'zod';
+import { domain } from '../config/types.ts';
+import type { AccountContext, HostContext } from '../core/context.ts';
+import type { Host } from '../core/host.ts';
+import { defineModule, type IqAnswer, type IqRequest } from '../core/module.ts';
+import { el, type Element } from '../xml/element.ts';
+import { capsVer, discoInfoElement, type Caps, type DiscoInfo } from '../xmpp/caps.ts';
+import { formTypeField, type DataForm } from '../xmpp/data-form.ts';
+import { NS } from '../xmpp/namespaces.ts';
+import { StanzaError } from '../xmpp/stanza-error.ts';
+import type { Stanza } from '../xmpp/stanza.ts';
+import { rosterOf } from './roster/index.ts';
+
+const INFO = ['query', NS.discoInfo] as const;
+const ITEMS = ['query', NS.discoItems] as const;
+
+/** Names the software in capabilities: XEP-0115 §4. */
+const CAPS_NODE = 'urn:rookery:server';
+
+/** Whom to write to, by what for: XEP-0157 §6.1. */
+const CONTACTS = ['abuse', 'admin', 'feedback', 'sales', 'security', 'status', 'support'] as const;
+const uris = z.array(z.string().refine((value) => URL.canParse(value), 'expected a URI, such as mailto:abuse@example.org or xmpp:admin@example.org')).default([]);
+
+const OPTIONS = z.strictObject({
+  /** The server's name for people. */
+  name: z.string().min(1).max(200).default('Rookery'),
+  /** `[modules.disco.contacts]`: lists of URIs. */
+  contacts: z.strictObject(Object.fromEntries(CONTACTS.map((name) => [name, uris])) as Record<(typeof CONTACTS)[number], typeof uris>).prefault({}),
+  /** Services elsewhere that clients should find, e.g. `[{ jid = "rooms.example.org", name = "Rooms" }]`. */
+  items: z.array(z.strictObject({ jid: domain().schema, name: z.string().max(200).optional() })).max(100).default([]),
+});
+
+const disco = defineModule({
+  name: 'disco',
+  implements: [
+    { spec: 'XEP-0030', version: '2.5.0', status: 'complete' },
+    { spec: 'XEP-0128', version: '1.0.1', status: 'complete' },
+    { spec: 'XEP-0157', version: '1.1.1', status: 'complete' },
+  ],
+  needs: ['roster'],
+  config: OPTIONS,
+  features: [NS.discoInfo, NS.discoItems],
+  accountFeatures: [NS.discoInfo, NS.discoItems],
+  iq: [
+    { type: 'get', to: 'server', payload: INFO, run: serverInfo },
+    { type: 'get', to: 'server', payload: ITEMS, run: serverItems },
+    { type: 'get', to: 'account', from: 'anyone', payload: INFO, run: accountInfo },
+    { type: 'get', to: 'account', from: 'anyone', payload: ITEMS, refusal: noItems, run: accountItems },
+  ],
+});
+export default disco;
+
+const infos = new WeakMap<Host, { readonly info: DiscoInfo; readonly caps: Caps }>();
+
+/** What the host says of itself, and the hash of it; worked out once, since modules are fixed when the host starts. */
+export function hostInfo(host: Host): { readonly info: DiscoInfo; readonly caps: Caps } {
+  let known = infos.get(host);
+  if (known === undefined) {
+    const { name } = host.moduleConfig(disco);
+    const info: DiscoInfo = { identities: [{ category: 'server', type: 'im', name }, ...host.identities()], features: host.features(), forms: contactForm(host) };
+    known = { info, caps: { node: CAPS_NODE, ver: capsVer(info), hash: 'sha-1' } };
+    infos.set(host, known);
+  }
+  return known;
+}
+
+/** XEP-0157 §3 */
+function contactForm(host: Host): DataForm[] {
+  const { contacts } = host.moduleConfig(disco);
+  const fields = CONTACTS.filter((name) => contacts[name].length > 0).map((name) => ({ var: `${name}-addresses`, type: 'list-multi' as const, values: contacts[name] }));
+  return fields.length === 0 ? [] : [{ kind: 'result', fields: [formTypeField('http://jabber.org/network/serverinfo'), ...fields] }];
+}
+
+/** XEP-0030 §3; with the node of the capabilities the answer is the same: XEP-0115 §6.2 */
+function serverInfo({ payload }: IqRequest, { host }: HostContext): IqAnswer {
+  const node = payload.attr('node');
+  const { info, caps } = hostInfo(host);
+  if (node !== undefined && node !== `${caps.node}#${caps.ver}`) return new StanzaError('item-not-found'); // §7
+  return discoInfoElement(info, node);
+}
+
+/** §4.1 */
+function serverItems({ payload }: IqRequest, { host }: HostContext): IqAnswer {
+  if (payload.attr('node') !== undefined) return new StanzaError('item-not-found'); // §7
+  const items = host.moduleConfig(disco).items.map(({ jid, name }) => el('item', NS.discoItems, { jid, name }));
+  return el('query', NS.discoItems, {}, ...items);
+}
+
+/** §8 rule 1: nothing, not even whether the account exists, for those who may not see its presence. */
+function accountInfo({ payload, from }: IqRequest, account: AccountContext): IqAnswer {
+  if (!maySee(account, from.bare)) return new StanzaError('service-unavailable');
+  if (payload.attr('node') !== undefined) return new StanzaError('item-not-found');
+  const { host, isTemporary } = account;
+  const identities = [{ category: 'account', type: isTemporary ? 'anonymous' : 'registered' }, ...host.accountIdentities()];
+  return discoInfoElement({ identities, features: host.accountFeatures(), forms: [] });
+}
+
+/** §4.1: the available resources; §8 rule 2. */
+function accountItems({ payload, from, stanza }: IqRequest, account: AccountContext): IqAnswer {
+  if (!maySee(account, from.bare)) return noItems(stanza);
+  if (payload.attr('node') !== undefined) return new StanzaError('item-not-found');
+  const items: Element[] = [];
+  for (const { isAvailable, jid } of account.sessions) if (isAvailable) items.push(el('item', NS.discoItems, { jid: jid.full }));
+  return el('query', NS.discoItems, {}, ...items);
+}
+
+/** What those get who may not see the account, and all where there is none. A resource that is not there has no answer. §8 */
+function noItems(request: Stanza): IqAnswer {
+  if (request.to.isFull) return new StanzaError('service-unavailable');
+  return el('query', NS.discoItems, { node: request.child(...ITEMS)?.attr('node') });
+}
+
+function maySee(account: AccountContext, bare: AccountContext['bare']): boolean {
+  return bare === account.bare || rosterOf(account).subscribers.has(bare);
+}

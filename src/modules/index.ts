@@ -1,0 +1,15 @@
+/** All modules, in the order in which their hooks run inside a phase. */
+import type { ModuleSpec } from '../core/module.ts';
+import caps from './caps.ts';
+import disco from './disco.ts';
+import lastActivity from './last-activity.ts';
+import legacySession from './legacy-session.ts';
+import offline from './offline/index.ts';
+import ping from './ping.ts';
+import presence from './presence/index.ts';
+import registration from './registration/index.ts';
+import roster from './roster/index.ts';
+import time from './time.ts';
+import version from './version.ts';
+
+export const MODULES = [roster, presence, offline, lastActivity, registration, disco, caps, ping, version, time, legacySession] as readonly ModuleSpec[];

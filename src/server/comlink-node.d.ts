@@ -1,0 +1,7 @@
+/** Comlink ships this file's code for ES modules, but its types only for the other form. */
+declare module 'comlink/dist/esm/node-adapter.mjs' {
+  import type { Endpoint } from 'comlink';
+  import type { MessagePort, Worker } from 'node:worker_threads';
+
+  export default function nodeEndpoint(port: MessagePort | Worker): Endpoint;
+}

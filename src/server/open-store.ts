@@ -1,0 +1,25 @@
+/** The store on disk, opened by the configuration. The main thread opens it first, workers join it. */
+import { join } from 'node:path';
+import type { Config } from '../config/config.ts';
+import { OperatorError } from '../kernel/errors.ts';
+import { StoreError } from '../store/errors.ts';
+import { openLmdb } from '../store/lmdb/open.ts';
+import type { Store } from '../store/store.ts';
+
+/**
+ * @param onTrouble told when changes cannot be brought into place for a while, and with `undefined` when they can again; nothing is lost meanwhile.
+ * @throws OperatorError with the store's code and what to do.
+ */
+export async function openStore({ dataDir, store }: Config, onTrouble?: (error: Error | undefined) => void): Promise<Store> {
+  try {
+    return await openLmdb({
+      path: join(dataDir, 'store'),
+      sync: store.sync,
+      commitDelayMs: store.gatherMs,
+      ...(onTrouble === undefined ? {} : { onTrouble }),
+    });
+  } catch (error) {
+    if (error instanceof StoreError) throw new OperatorError(error.code, error.message, { cause: error });
+    throw error;
+  }
+}

@@ -1,0 +1,144 @@
+/**
+ * Everything that runs in one worker: its hosts and modules, the account and host actors, the
+ * client connections. The same in a worker thread, in the process that embeds the server, and in
+ * tests with a clock that stands still.
+ */
+import { setTimeout } from 'node:timers/promises';
+import type { Config } from '../config/config.ts';
+import { C2sCounters, type C2sEnvironment } from '../c2s/connection.ts';
+import { c2sMachine } from '../c2s/machine.ts';
+import { accountMachine, type AccountArgs, type AccountCensus } from '../core/account.ts';
+import type { CoreLog, PasswordPool, Services } from '../core/context.ts';
+import { AskError } from '../core/ask-error.ts';
+import { hostMachine, type HostArgs } from '../core/host-actor.ts';
+import { enabledModules, Host } from '../core/host.ts';
+import { CLIENT_STANZA_CODEC, STANZA_CODEC, type CloseStream, type ConnectionMessage } from '../core/messages.ts';
+import type { ModuleSpec } from '../core/module.ts';
+import { Router } from '../core/router.ts';
+import type { ActorRef, Message, ReplyTo } from '../kernel/actor.ts';
+import type { Kernel } from '../kernel/kernel.ts';
+import type { Transport } from '../net/transport.ts';
+import type { Store } from '../store/store.ts';
+import { Link, type LinkEvent } from '../stream/link.ts';
+import { parseJid, type BareJid } from '../xmpp/jid.ts';
+import type { AccountRequest } from './worker-control.ts';
+
+/** A worker that is busy or just being restarted is no reason to give up early. */
+const ASK_TIMEOUT_MS = 10_000;
+/** How often it is looked whether all have left. */
+const FAREWELL_POLL_MS = 20;
+
+export interface RuntimeOptions {
+  readonly config: Config;
+  readonly kernel: Kernel;
+  readonly store: Store;
+  readonly pool: PasswordPool;
+  readonly log: CoreLog;
+  readonly modules: readonly ModuleSpec[];
+  /** 32 bytes, the same on all workers. */
+  readonly secret: Buffer;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  /** See C2sEnvironment; without it no certificate is for anybody. */
+  readonly certificateAddresses?: ((certificate: Buffer) => readonly string[]) | undefined;
+  /** Told when a connection has logged in, and so stops counting as one that has not. */
+  readonly onAuthenticated?: (transport: Transport) => void;
+}
+
+export class Runtime {
+  readonly kernel: Kernel;
+  readonly hosts = new Map<string, Host>();
+  readonly router: Router;
+  readonly counters = new C2sCounters();
+  private readonly census: AccountCensus = { idle: 0, owners: new Set() };
+  private readonly config: Config;
+  private readonly now: () => number;
+  private readonly c2s: C2sEnvironment;
+
+  constructor(options: RuntimeOptions) {
+    const { config, kernel, modules, now, onAuthenticated } = options;
+    this.config = config;
+    this.kernel = kernel;
+    this.now = now;
+    const services: Services = {
+      store: options.store,
+      pool: options.pool,
+      log: options.log,
+      secret: options.secret,
+      now,
+      askAccount: (bare, request) => this.askAccount(bare, request),
+    };
+    for (const settings of config.hosts) {
+      const enabled = enabledModules(settings, modules);
+      if (typeof enabled === 'string') throw new Error(enabled); // the loader has checked it: a bug of ours
+      this.hosts.set(settings.domain, new Host(config, settings, enabled, services));
+    }
+    this.router = new Router(this.hosts);
+    this.c2s = {
+      config,
+      hosts: this.hosts,
+      counters: this.counters,
+      certificateAddresses: options.certificateAddresses ?? (() => []),
+      onAuthenticated: (link) => onAuthenticated?.(link.transport),
+    };
+    this.registerActors();
+  }
+
+  /** Takes over a connection that was just accepted. TLS, where it comes first, is done. */
+  accept(transport: Transport): void {
+    const link = new Link({
+      transport,
+      limits: this.config.stanza.beforeLogin,
+      maxOutboundBytes: this.config.limits.outboundBytes,
+      now: this.now,
+    });
+    const { kernel } = this;
+    const ref = kernel.spawn(c2sMachine, { environment: this.c2s, link }) as ActorRef<LinkEvent>;
+    link.attach((event) => kernel.send(ref, event));
+  }
+
+  /** Asks an account's actor, wherever it lives. Rejects with AskError. */
+  async askAccount(bare: BareJid, request: (replyTo: ReplyTo) => Message): Promise<unknown> {
+    const outcome = await this.kernel.askTo('account', bare, ASK_TIMEOUT_MS, request);
+    if (!outcome.ok) throw new AskError(outcome.failure);
+    return outcome.value;
+  }
+
+  /** The same for requests that came from outside as plain data. */
+  ask(bare: BareJid, request: AccountRequest): Promise<unknown> {
+    return this.askAccount(bare, (replyTo) => ({ ...request, replyTo }));
+  }
+
+  /** Bare JIDs of the accounts that live here and have sessions. */
+  sessionOwners(): string[] {
+    return [...this.census.owners];
+  }
+
+  /** Says goodbye to every client; resolves when all are gone or the time is over. */
+  async closeConnections(withinMs: number): Promise<void> {
+    const farewell: CloseStream = { kind: 'close_stream', condition: 'system-shutdown', text: undefined, reason: 'shutdown' };
+    for (const { ref } of this.kernel.list({ kind: 'c2s' })) this.kernel.send(ref as ActorRef<ConnectionMessage>, farewell);
+    const untilMs = this.now() + withinMs;
+    while (this.now() < untilMs && this.kernel.list({ kind: 'c2s', limit: 1 }).length > 0) await setTimeout(FAREWELL_POLL_MS);
+  }
+
+  private registerActors(): void {
+    const { kernel } = this;
+    const environment = {
+      router: this.router,
+      hostOf: (domain: string) => this.hosts.get(domain),
+      jidOf: (text: string) => parseJid(text)!,
+      census: this.census,
+    };
+    const { mailboxMessages: maxMessages, mailboxBytes: maxBytes } = this.config.limits;
+    const mailbox = { maxMessages, maxBytes };
+    kernel.registerEntity({
+      kind: 'account',
+      machine: { ...accountMachine, mailbox },
+      args: (key): AccountArgs => ({ environment, key }),
+    });
+    kernel.registerEntity({ kind: 'host', home: 'local', machine: { ...hostMachine, mailbox }, args: (key): HostArgs => ({ environment, key }) });
+    for (const kind of ['message', 'presence', 'iq']) kernel.registerCodec(kind, STANZA_CODEC);
+    kernel.registerCodec('client_stanza', CLIENT_STANZA_CODEC);
+  }
+}

@@ -1,0 +1,166 @@
+/** Starts the whole server in this process: pool, control socket, supervised worker threads. */
+import { randomBytes } from 'node:crypto';
+import { transfer } from 'comlink';
+import { MessageChannel } from 'node:worker_threads';
+import { compareConfigs, printConfig } from '../config/describe.ts';
+import type { LoadedConfig } from '../config/load.ts';
+import { controlPath } from '../control/protocol.ts';
+import { startControl, type ControlServer } from '../control/server.ts';
+import { OperatorError } from '../kernel/errors.ts';
+import type { ExitReason } from '../kernel/actor.ts';
+import { Supervisor, type ChildHandle } from '../kernel/supervisor.ts';
+import type { Logger } from '../observe/log.ts';
+import { serverCommands } from './commands.ts';
+import { openStore } from './open-store.ts';
+import { Pool } from './pool.ts';
+import { Server, VERSION } from './server.ts';
+import { ensureDataDir, ensureSecret, prepareTls, type PreparedTls } from './startup.ts';
+import { ThreadWorker } from './thread-worker.ts';
+import type { MainControl, WorkerStart } from './worker-control.ts';
+
+export interface StartInput {
+  readonly loaded: LoadedConfig;
+  /** Reads the configuration again, for `reload`. */
+  readonly load: () => LoadedConfig;
+  readonly logger: Logger;
+  /** Lines of the workers' logs. */
+  readonly writeLog: (lines: readonly string[]) => void;
+  /** The workers died more often than they may: the process should end with an error. */
+  readonly onGivenUp: (reason: string) => void;
+  /** The server has stopped in order, whoever asked for it. */
+  readonly onStopped: () => void;
+}
+
+export interface StartedServer {
+  readonly server: Server;
+  readonly tls: PreparedTls;
+}
+
+/** Bursts are survived, a worker that dies every few seconds for a minute is not: something is really wrong. */
+const WORKER_INTENSITY = { maxRestarts: 10, withinMs: 60_000 };
+
+/** What a worker may take beyond the time to drain. */
+const WORKER_GRACE_MS = 6_000;
+
+/** @throws OperatorError with what the operator has to mend. */
+export async function startWholeServer(input: StartInput): Promise<StartedServer> {
+  const { logger, writeLog, onGivenUp } = input;
+  let { loaded } = input;
+  const { config } = loaded;
+  ensureDataDir(config);
+  // Whoever holds the control socket holds the data directory: it comes before the store.
+  const late: { server?: Server } = {};
+  const control = await openControl(config.dataDir, late, logger);
+  const undo: (() => Promise<unknown>)[] = [() => control.close()];
+  try {
+    const secret = ensureSecret(config);
+    const tls = prepareTls(config);
+    const ticketSecret = randomBytes(32);
+    const pool = new Pool({ threads: config.pool.threads, maxQueued: config.pool.maxQueued });
+    undo.unshift(() => pool.close());
+    const store = await openStore(config, (error) => {
+      if (error === undefined) logger.info('store_recovered');
+      else logger.error('store_trouble', { reason: error.message });
+    });
+    undo.unshift(() => store.close());
+
+    const main: MainControl = {
+      derive: (password, iterations) => pool.derive(password, iterations),
+      verify: (password, record) => pool.verify(password, record),
+      log: writeLog,
+    };
+    const workers = Array.from({ length: config.workers.count }, (_, index) => {
+      const makeStart: ConstructorParameters<typeof ThreadWorker>[0]['makeStart'] = (heartbeat, ports): WorkerStart => ({
+        index,
+        workers: config.workers.count,
+        config: loaded.config,
+        tlsHosts: tls.hosts,
+        ticketSecret,
+        secret,
+        heartbeat,
+        ports: ports ?? (index === 0 ? undefined : workers[0]!.ports),
+      });
+      const { heapBytes, stallMs } = config.workers;
+      return new ThreadWorker({ index, main, makeStart, heapBytes, stallMs, stopMs: config.stopMs });
+    });
+    const supervisor = new Supervisor(
+      {
+        id: 'workers',
+        strategy: 'one_for_one',
+        intensity: WORKER_INTENSITY,
+        children: workers.map((worker) => ({
+          id: `worker ${worker.index}`,
+          restart: 'permanent' as const,
+          shutdownMs: config.stopMs + WORKER_GRACE_MS,
+          start: (onExit: (reason: ExitReason) => void) => startWorker(worker, workers, onExit, logger),
+        })),
+      },
+      (reason) => onGivenUp(reason.kind === 'crash' ? reason.error : reason.kind),
+    );
+    undo.unshift(() => supervisor.stop('shutdown'));
+    await supervisor.start();
+
+    const server = new Server({
+      config,
+      store,
+      pool,
+      workers,
+      describeConfig: () => printConfig(loaded),
+      reload: async () => {
+        const next = input.load();
+        const changes = compareConfigs(loaded.config, next.config);
+        loaded = next;
+        prepareTls(next.config);
+        await Promise.all(workers.filter(({ state }) => state === 'running').map((worker) => worker.control.reload(next.config)));
+        logger.level = next.config.log.level;
+        return { changes: changes.map(({ path, reload }) => ({ path, reload })) };
+      },
+      close: async () => {
+        for (const step of undo) await step();
+        input.onStopped();
+      },
+    });
+    late.server = server;
+    return { server, tls };
+  } catch (error) {
+    for (const step of undo) await step();
+    throw error;
+  }
+}
+
+/** One life of a worker thread, joined to all others. */
+async function startWorker(
+  worker: ThreadWorker,
+  workers: readonly ThreadWorker[],
+  onExit: (reason: ExitReason) => void,
+  logger: Logger,
+): Promise<ChildHandle> {
+  await worker.start((reason) => {
+    logger.error('worker_down', { worker: worker.index, reason });
+    for (const other of workers) {
+      if (other !== worker && other.state === 'running') void other.control.peerDown(worker.index);
+    }
+    onExit({ kind: 'crash', error: reason });
+  });
+  for (const other of workers) {
+    if (other === worker || other.state !== 'running') continue;
+    const { port1, port2 } = new MessageChannel();
+    await worker.control.connectPeer(other.index, transfer(port1, [port1]));
+    await other.control.connectPeer(worker.index, transfer(port2, [port2]));
+  }
+  logger.info('worker_up', { worker: worker.index, restarts: worker.restarts });
+  return { stop: () => worker.stop() };
+}
+
+async function openControl(dataDir: string, late: { server?: Server }, logger: Logger): Promise<ControlServer> {
+  const current = (): Server => {
+    if (late.server === undefined) throw new OperatorError('ERR_NOT_READY', 'The server is still starting; try again in a moment.');
+    return late.server;
+  };
+  return startControl({
+    path: controlPath(dataDir),
+    commands: serverCommands(current),
+    version: VERSION,
+    onFailure: (command, error) => logger.error('command_failed', { command, error: error instanceof Error ? error.stack : String(error) }),
+  });
+}

@@ -1,0 +1,136 @@
+/**
+ * A worker thread, its life and its death: an uncaught error, a full heap or an event loop that
+ * stands still ends the thread, and the supervisor starts another in its place.
+ */
+import { Worker, MessageChannel, type MessagePort } from 'node:worker_threads';
+import { expose, wrap, type Remote } from 'comlink';
+import nodeEndpoint from 'comlink/dist/esm/node-adapter.mjs';
+import { workerEntry } from '../build/embedded.ts';
+import type { WorkerStatus } from '../control/command-types.ts';
+import { OperatorError } from '../kernel/errors.ts';
+import type { ListeningPorts, MainControl, WorkerControl, WorkerStart } from './worker-control.ts';
+import { workerStatus, type AsyncControl, type WorkerHandle } from './worker-handle.ts';
+
+/** What the thread finds in `workerData`. */
+export interface ThreadData {
+  readonly start: WorkerStart;
+  /** Comlink's way back to the main thread. */
+  readonly mainPort: MessagePort;
+}
+
+export interface ThreadWorkerOptions {
+  readonly index: number;
+  readonly main: MainControl;
+  /** What the thread is started with, made anew for each life. */
+  readonly makeStart: (heartbeat: SharedArrayBuffer, ports: ListeningPorts | undefined) => WorkerStart;
+  readonly heapBytes: number;
+  /** An event loop that stands still for longer is given up. */
+  readonly stallMs: number;
+  readonly stopMs: number;
+}
+
+const WATCH_EVERY_MS = 500;
+const MIB = 1024 * 1024;
+
+export class ThreadWorker implements WorkerHandle {
+  readonly index: number;
+  state: WorkerStatus['state'] = 'starting';
+  ports: ListeningPorts = { c2s: [], c2sTls: [] };
+  /** Lives before this one. */
+  restarts = -1;
+  private readonly options: ThreadWorkerOptions;
+  private thread: Worker | undefined;
+  private remote: AsyncControl | undefined;
+  private watchdog: NodeJS.Timeout | undefined;
+
+  constructor(options: ThreadWorkerOptions) {
+    this.options = options;
+    this.index = options.index;
+  }
+
+  get control(): AsyncControl {
+    if (this.remote === undefined) throw new OperatorError('ERR_NOT_READY', `Worker thread ${this.index} is not running just now; try again in a moment.`);
+    return this.remote;
+  }
+
+  /**
+   * Starts the thread and waits until it listens.
+   *
+   * @param onExit called once when this life ends unasked, with the reason.
+   */
+  async start(onExit: (reason: string) => void): Promise<void> {
+    const { main, makeStart, heapBytes } = this.options;
+    this.restarts++;
+    this.state = this.restarts === 0 ? 'starting' : 'restarting';
+    const heartbeat = new SharedArrayBuffer(8);
+    const hasListened = this.ports.c2s.length + this.ports.c2sTls.length > 0;
+    const channel = new MessageChannel();
+    expose(main, nodeEndpoint(channel.port1));
+    channel.port1.unref();
+    const data: ThreadData = { start: makeStart(heartbeat, hasListened ? this.ports : undefined), mainPort: channel.port2 };
+    const entry = workerEntry();
+    const thread = new Worker(entry.script, {
+      ...entry.options,
+      name: `worker-${this.index}`,
+      workerData: data,
+      transferList: [channel.port2],
+      resourceLimits: { maxOldGenerationSizeMb: Math.round(heapBytes / MIB) },
+    });
+    this.thread = thread;
+    const remote = wrap<WorkerControl>(nodeEndpoint(thread));
+    this.remote = remote as Remote<WorkerControl> as unknown as AsyncControl;
+    let reason = 'ended';
+    const ended = new Promise<never>((_resolve, reject) => {
+      thread.once('error', (error) => {
+        reason = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      });
+      thread.once('exit', (code) => {
+        clearInterval(this.watchdog);
+        channel.port1.close();
+        const wasAsked = this.state === 'stopping';
+        const wasRunning = this.state === 'running';
+        if (!wasAsked) this.state = 'restarting';
+        this.remote = undefined;
+        reject(new Error(reason === 'ended' ? `the thread ended with code ${code}` : reason));
+        if (!wasAsked && wasRunning) onExit(reason === 'ended' ? `ended with code ${code}` : reason);
+      });
+    });
+    ended.catch(() => undefined); // told by onExit once the thread runs
+    this.ports = await Promise.race([this.remote.start(), ended]);
+    this.state = 'running';
+    this.watch(heartbeat, thread, (why) => (reason = why));
+  }
+
+  async status(): Promise<WorkerStatus> {
+    const figures = this.state === 'running' ? await this.control.figures() : undefined;
+    return workerStatus(this.index, this.state, Math.max(this.restarts, 0), figures);
+  }
+
+  async stop(): Promise<void> {
+    const { thread, remote } = this;
+    const wasRunning = this.state === 'running';
+    this.state = 'stopping';
+    if (thread === undefined) return;
+    if (wasRunning && remote !== undefined) {
+      const tooLate = new Promise<void>((resolve) => setTimeout(resolve, this.options.stopMs + 5_000).unref());
+      await Promise.race([remote.drain().catch(() => undefined), tooLate]);
+    }
+    await thread.terminate();
+  }
+
+  async kill(): Promise<void> {
+    await this.thread?.terminate();
+  }
+
+  private watch(heartbeat: SharedArrayBuffer, thread: Worker, blame: (why: string) => void): void {
+    const cell = new BigInt64Array(heartbeat);
+    const { stallMs } = this.options;
+    this.watchdog = setInterval(() => {
+      const silentMs = Date.now() - Number(Atomics.load(cell, 0));
+      if (silentMs < stallMs) return;
+      blame(`the event loop stood still for ${silentMs} ms`);
+      void thread.terminate();
+    }, Math.min(WATCH_EVERY_MS, stallMs / 2));
+    this.watchdog.unref();
+  }
+}

@@ -1,0 +1,27 @@
+/** The one screen a first start prints: what is served, where data lives, what to do next. */
+import type { PreparedTls } from './startup.ts';
+import { VERSION, type Server } from './server.ts';
+
+export function welcome(server: Server, { selfSigned }: PreparedTls): string {
+  const { config, ports } = server;
+  const domains = config.hosts.map(({ domain }) => domain);
+  const lines = [
+    `Rookery ${VERSION} serves ${domains.join(', ')}`,
+    '',
+    `  clients      ${describePorts(ports.c2s, config.c2s.isTlsRequired ? 'STARTTLS required' : 'STARTTLS offered, NOT required')}`,
+    `  clients      ${describePorts(ports.c2sTls, 'TLS from the first byte')}`,
+    `  data         ${config.dataDir}`,
+    `  workers      ${config.workers.count}`,
+    `  certificate  ${selfSigned === undefined ? 'as configured' : `self-signed, ${selfSigned.certificateFile}`}`,
+    ...(selfSigned === undefined ? [] : [`               SHA-256 ${selfSigned.fingerprint}`]),
+    '',
+    `  create an account:  rookery user add juliet@${domains[0]}`,
+    '  all options:        rookery config        is it healthy?  rookery doctor',
+    '',
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+function describePorts(ports: readonly number[], how: string): string {
+  return ports.length === 0 ? 'off' : `port ${ports.join(', ')} (${how})`;
+}

@@ -1,0 +1,92 @@
+/**
+ * What the main thread and a worker ask of each other, by Comlink over the worker's message
+ * port. Control only: no stanza ever takes this way.
+ */
+import type { MessagePort } from 'node:worker_threads';
+import type { Config } from '../config/config.ts';
+import type { PasswordPool } from '../core/context.ts';
+import type { CloseReason } from '../core/messages.ts';
+import type { TlsHost } from '../net/credentials.ts';
+import type { ScramRecord } from '../sasl/scram-record.ts';
+
+/** What a worker is started with; crosses by structured clone. */
+export interface WorkerStart {
+  readonly index: number;
+  readonly workers: number;
+  readonly config: Config;
+  /** Certificate files of the hosts, in their order. */
+  readonly tlsHosts: readonly TlsHost[];
+  /** 32 bytes; see TlsSettings. */
+  readonly ticketSecret: Uint8Array;
+  /** 32 bytes; see Services.secret. */
+  readonly secret: Uint8Array;
+  /** The event loop writes the time here (milliseconds, Atomics): the watchdog's view of it. */
+  readonly heartbeat: SharedArrayBuffer;
+  /** Ports already chosen by an earlier worker where the configuration says 0. */
+  readonly ports: ListeningPorts | undefined;
+}
+
+/** Where the server listens, by kind; empty where off. */
+export interface ListeningPorts {
+  readonly c2s: readonly number[];
+  readonly c2sTls: readonly number[];
+}
+
+/** One worker's figures at one moment. */
+export interface WorkerFigures {
+  readonly worker: number;
+  readonly connections: number;
+  readonly sessions: number;
+  readonly counters: Readonly<Record<string, number>>;
+  /** Connections ended, by reason. */
+  readonly closed: Readonly<Record<string, number>>;
+  readonly actors: Readonly<Record<string, { readonly count: number; readonly restarts: number; readonly queued: number }>>;
+  readonly loopDelayP99Ms: number;
+  readonly heapBytes: number;
+}
+
+export interface ActorView {
+  readonly worker: number;
+  readonly id: number;
+  readonly kind: string;
+  readonly state: string;
+  readonly what: string;
+  readonly queued: number;
+  readonly queuedBytes: number;
+  readonly restarts: number;
+}
+
+/** What operators and handlers ask of an account, wherever it lives. */
+export type AccountRequest =
+  | { readonly kind: 'create_account'; readonly scram: readonly ScramRecord[] }
+  | { readonly kind: 'set_credentials'; readonly scram: readonly ScramRecord[]; readonly closeSessions: boolean }
+  | { readonly kind: 'set_enabled'; readonly isEnabled: boolean }
+  | { readonly kind: 'remove_account' }
+  | { readonly kind: 'get_status' }
+  | { readonly kind: 'kick'; readonly resource: string | undefined; readonly reason: CloseReason };
+
+/** A worker, as the main thread sees it. */
+export interface WorkerControl {
+  /** Opens the store and the listeners. Rejects with a sentence for the operator. */
+  start(): Promise<ListeningPorts>;
+  /** The way to another worker: new, or in place of one that died. */
+  connectPeer(worker: number, port: MessagePort): void;
+  peerDown(worker: number): void;
+  ask(bare: string, request: AccountRequest): Promise<unknown>;
+  figures(): WorkerFigures;
+  /** The fullest mailboxes first. */
+  actors(kind: string | undefined, limit: number): ActorView[];
+  /** Bare JIDs of accounts that live on this worker and have sessions. */
+  sessionOwners(): string[];
+  reload(config: Config): void;
+  /** Refuses new connections, tells clients, lets what is under way end; resolves when all is durable. */
+  drain(): Promise<void>;
+  /** For drills: makes an actor's next turn throw. */
+  crashActor(id: number): boolean;
+}
+
+/** The main thread, as a worker sees it. */
+export interface MainControl extends PasswordPool {
+  /** Log lines, gathered. */
+  log(lines: readonly string[]): void;
+}

@@ -1,0 +1,258 @@
+/**
+ * One worker, whole: kernel, store, runtime and listeners, behind the control interface. It runs in
+ * a worker thread (`src/worker.ts`), or in the calling thread for programs that embed the server.
+ */
+import type { MessagePort } from 'node:worker_threads';
+import type { Config } from '../config/config.ts';
+import { systemClock, type Clock } from '../kernel/clock.ts';
+import type { KernelLimits } from '../kernel/limits.ts';
+import { Kernel } from '../kernel/kernel.ts';
+import type { CrashReport, KernelObserver } from '../kernel/observer.ts';
+import { MODULES } from '../modules/index.ts';
+import { Admission } from '../net/admission.ts';
+import { FlushQueue } from '../net/flush-queue.ts';
+import { listen, type Listener } from '../net/listener.ts';
+import { makeTlsSettings, TlsContexts, type TlsEntry, type TlsSettings } from '../net/tls-context.ts';
+import type { Transport } from '../net/transport.ts';
+import { makeLogger, type Logger } from '../observe/log.ts';
+import type { Store } from '../store/store.ts';
+import { parseJid } from '../xmpp/jid.ts';
+import { Runtime } from './runtime.ts';
+import type { AccountRequest, ActorView, ListeningPorts, MainControl, WorkerControl, WorkerFigures, WorkerStart } from './worker-control.ts';
+
+/** How often the watchdog is told that the event loop turns. */
+const HEARTBEAT_MS = 250;
+
+export interface WorkerServiceOptions {
+  readonly start: WorkerStart;
+  readonly main: MainControl;
+  /** In place of the store on disk. */
+  readonly store?: Store;
+  readonly clock?: Clock;
+}
+
+export class WorkerService implements WorkerControl {
+  private readonly options: WorkerServiceOptions;
+  private config: Config;
+  private readonly logger: Logger;
+  private readonly kernel: Kernel;
+  private readonly flushQueue = new FlushQueue();
+  private readonly admission: Admission;
+  private readonly listeners: Listener[] = [];
+  private store: Store | undefined;
+  private runtime: Runtime | undefined;
+  private tls: TlsContexts | undefined;
+  private heartbeat: NodeJS.Timeout | undefined;
+
+  constructor(options: WorkerServiceOptions) {
+    const { start, main, clock = systemClock } = options;
+    this.options = options;
+    this.config = start.config;
+    this.logger = makeLogger({ level: start.config.log.level, fields: { worker: start.index }, write: (lines) => main.log(lines) });
+    this.kernel = new Kernel({
+      worker: start.index,
+      workers: start.workers,
+      clock,
+      observer: observerOf(this.logger),
+      // Who may wait for whom: see src/README.md.
+      askOrder: ['c2s', 'account'],
+      limits: kernelLimits(start.config),
+    });
+    this.kernel.onSliceEnd(() => this.flushQueue.flush());
+    this.admission = new Admission(admissionLimits(start.config), clock);
+    this.beat();
+  }
+
+  async start(): Promise<ListeningPorts> {
+    const { start, main } = this.options;
+    // Not loaded where it is not used: embedded servers keep their data in memory.
+    this.store = this.options.store ?? (await (await import('./open-store.ts')).openStore(start.config));
+    this.tls = this.loadTls();
+    const hasClientCertificates = start.config.tls.clientAuthorities !== undefined;
+    const certificates = hasClientCertificates ? await import('../sasl/certificate-addresses.ts') : undefined;
+    this.runtime = new Runtime({
+      config: start.config,
+      kernel: this.kernel,
+      store: this.store,
+      pool: main,
+      log: this.logger,
+      modules: MODULES,
+      secret: Buffer.from(start.secret),
+      now: () => systemClock.now(),
+      certificateAddresses: certificates?.parseCertificateAddresses,
+      onAuthenticated: (transport) => this.authenticated(transport),
+    });
+    return this.openListeners();
+  }
+
+  connectPeer(worker: number, port: MessagePort): void {
+    this.kernel.connect(worker, port);
+  }
+
+  peerDown(worker: number): void {
+    this.kernel.workerDown(worker);
+  }
+
+  ask(bare: string, request: AccountRequest): Promise<unknown> {
+    return this.running.ask(parseJid(bare)!.bare, request);
+  }
+
+  figures(): WorkerFigures {
+    const { counters } = this.running;
+    const inspection = this.kernel.inspect();
+    const { accepted, authenticated, loginFailures, bound, stanzasIn, stanzasOut } = counters;
+    return {
+      worker: this.options.start.index,
+      connections: this.admission.open,
+      sessions: counters.openSessions,
+      counters: { accepted, authenticated, loginFailures, bound, stanzasIn, stanzasOut },
+      closed: Object.fromEntries(counters.closed),
+      actors: Object.fromEntries(inspection.machines.map(({ name, count, restarts, queued }) => [name, { count, restarts, queued }])),
+      loopDelayP99Ms: inspection.loopDelayP99Ms,
+      heapBytes: process.memoryUsage().heapUsed,
+    };
+  }
+
+  actors(kind: string | undefined, limit: number): ActorView[] {
+    return this.kernel.list({ kind, limit }).map(({ ref, name, state, description, queued, queuedBytes, restarts }) => ({
+      worker: ref.worker,
+      id: ref.id,
+      kind: name,
+      state,
+      what: description,
+      queued,
+      queuedBytes,
+      restarts,
+    }));
+  }
+
+  /** Bare JIDs of the accounts that are loaded here and have sessions. */
+  sessionOwners(): string[] {
+    return this.running.sessionOwners();
+  }
+
+  reload(config: Config): void {
+    this.config = config;
+    this.logger.level = config.log.level;
+    this.admission.setLimits(admissionLimits(config));
+    for (const { severity, text } of this.tls?.reload(this.tlsSettings()) ?? []) this.logger[severity === 'error' ? 'error' : 'warn']('certificate', { text });
+  }
+
+  async drain(): Promise<void> {
+    for (const listener of this.listeners) listener.close();
+    await this.running.closeConnections(this.config.stopMs);
+    await this.kernel.drain(this.config.stopMs, ['c2s', 'host', 'account']);
+    this.kernel.close();
+    clearInterval(this.heartbeat);
+    if (this.options.store === undefined) await this.store?.close();
+    this.logger.flush();
+  }
+
+  crashActor(id: number): boolean {
+    return this.kernel.crash({ node: 0, worker: this.options.start.index, id }, new Error('crash injected by a drill'));
+  }
+
+  private get running(): Runtime {
+    if (this.runtime === undefined) throw new Error('the worker has not started yet');
+    return this.runtime;
+  }
+
+  private async openListeners(): Promise<ListeningPorts> {
+    const { config, ports, index, workers } = this.options.start;
+    const open = async (wanted: readonly number[], kind: TlsEntry, setting: string): Promise<number[]> => {
+      const opened: number[] = [];
+      for (const port of wanted) {
+        const listener = await listen({
+          ...(config.listen.includes('*') ? {} : { hosts: config.listen }),
+          port,
+          setting,
+          reusePort: workers > 1,
+          checkUnused: ports === undefined && workers > 1, // a worker that is replaced shares its ports with those that live
+          kind,
+          tls: this.tls,
+          flushQueue: this.flushQueue,
+          admission: this.admission,
+          accept: (transport) => this.running.accept(transport),
+          onAcceptError: (error) => this.logger.error('accept_failed', { code: error.code }),
+        });
+        if (listener.kind === 'listen_problem') throw new Error(listener.text);
+        this.listeners.push(listener);
+        opened.push(listener.port);
+      }
+      return opened;
+    };
+    return {
+      c2s: await open(ports?.c2s ?? config.c2s.ports, 'starttls', 'ROOKERY_C2S_PORT'),
+      c2sTls: await open(ports?.c2sTls ?? config.c2s.tlsPorts, 'direct_tls', 'ROOKERY_C2S_TLS_PORT'),
+    };
+  }
+
+  private loadTls(): TlsContexts | undefined {
+    const { contexts, problems } = TlsContexts.load(this.tlsSettings());
+    for (const { severity, text } of problems) this.logger[severity === 'error' ? 'error' : 'warn']('certificate', { text });
+    return contexts;
+  }
+
+  private tlsSettings(): TlsSettings {
+    const { tlsHosts, ticketSecret } = this.options.start;
+    const { clientAuthorities } = this.config.tls;
+    return makeTlsSettings(tlsHosts, { ticketSecret: Buffer.from(ticketSecret), clientAuthorityFile: clientAuthorities });
+  }
+
+  private authenticated(transport: Transport): void {
+    for (const listener of this.listeners) listener.authenticated(transport);
+  }
+
+  private beat(): void {
+    const cell = new BigInt64Array(this.options.start.heartbeat);
+    const write = (): void => {
+      Atomics.store(cell, 0, BigInt(Date.now()));
+    };
+    write();
+    this.heartbeat = setInterval(write, HEARTBEAT_MS);
+    this.heartbeat.unref();
+  }
+}
+
+/** A crash is one line: what, where, in which state, at which event. */
+function observerOf(logger: Logger): KernelObserver {
+  return {
+    crashed(report: CrashReport) {
+      const { machine, description, state, event, error, crashes, willRestart, ref } = report;
+      logger.error('actor_crashed', {
+        actor: `${machine}:${ref.worker}:${ref.id}`,
+        whose: description,
+        state,
+        event,
+        crashes,
+        restarts: willRestart,
+        error: error instanceof Error ? error.stack : String(error),
+      });
+    },
+    failed: ({ what, machine, error }) => logger.error('kernel_callback_failed', { callback: what, machine, error: String(error) }),
+    workerUp: (worker) => logger.debug('peer_up', { peer: worker }),
+    workerDown: (worker) => logger.warn('peer_down', { peer: worker }),
+  };
+}
+
+function kernelLimits({ workers, limits }: Config): Partial<KernelLimits> {
+  return {
+    turnBudget: workers.turnBudget,
+    sliceMs: workers.sliceMs,
+    mailbox: { maxMessages: limits.mailboxMessages, maxBytes: limits.mailboxBytes },
+    maxQueuedEnvelopes: limits.bridgeMessages,
+    maxQueuedBytes: limits.bridgeBytes,
+  };
+}
+
+function admissionLimits({ limits }: Config): ConstructorParameters<typeof Admission>[0] {
+  return {
+    maxConnections: limits.connectionsPerWorker,
+    maxUnauthenticated: limits.unauthenticatedPerWorker,
+    maxPerAddress: limits.connectionsPerAddress,
+    maxUnauthenticatedPerAddress: limits.unauthenticatedPerAddress,
+    connectBurst: limits.connectBurst,
+    connectsPerSecond: limits.connectsPerSecond,
+    maxRememberedAddresses: 20_000,
+  };
+}

@@ -1,0 +1,192 @@
+/**
+ * Encodings for tables: JSON for rows that are read and written now and then, and a compact binary
+ * writer and reader for those written with every message.
+ */
+import type { Table } from './store.ts';
+
+export interface JsonTableSpec<V> {
+  /** snake_case, unique in the server; part of the key on disk. */
+  readonly name: string;
+  /** Of the rows written from now on. Raise it when old rows must be understood differently. */
+  readonly version: number;
+  /** Turns what an older version of the table wrote into a row of this one. */
+  readonly migrate?: (row: unknown, version: number) => V;
+}
+
+/**
+ * A table whose rows are JSON. A row without a `migrate` for its version, or of a newer version than
+ * the table, is refused (the store reports ERR_STORE_DECODE).
+ */
+export function jsonTable<V>({ name, version, migrate }: JsonTableSpec<V>): Table<V> {
+  return {
+    name,
+    version,
+    encode: (value) => Buffer.from(JSON.stringify(value), 'utf8'),
+    decode(bytes, rowVersion) {
+      const row: unknown = JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8'));
+      if (rowVersion === version) return row as V;
+      if (rowVersion > version) throw new RangeError(`row version ${rowVersion}, newer than ${version}`);
+      if (migrate === undefined) throw new RangeError(`row version ${rowVersion} has no migration to ${version}`);
+      return migrate(row, rowVersion);
+    },
+  };
+}
+
+/** A table with its own binary encoding, written and read field by field in the same order. */
+export interface BinaryTableSpec<V> {
+  readonly name: string;
+  readonly version: number;
+  write(row: RowWriter, value: V): void;
+  /** `version` is the row's. */
+  read(row: RowReader, version: number): V;
+}
+
+/** A table whose rows are written by a RowWriter shared by all its rows: one allocation per row. */
+export function binaryTable<V>({ name, version, write, read }: BinaryTableSpec<V>): Table<V> {
+  const writer = new RowWriter();
+  return {
+    name,
+    version,
+    encode(value) {
+      writer.reset();
+      write(writer, value);
+      return writer.finish();
+    },
+    decode(bytes, rowVersion) {
+      if (rowVersion > version) throw new RangeError(`row version ${rowVersion}, newer than ${version}`);
+      return read(new RowReader(bytes), rowVersion);
+    },
+  };
+}
+
+const INITIAL_BYTES = 1024;
+
+/** Appends fields to a growing buffer. Integers up to 2^53 - 1; strings are UTF-8. */
+export class RowWriter {
+  #buffer = Buffer.allocUnsafeSlow(INITIAL_BYTES);
+  #at = 0;
+
+  reset(): void {
+    this.#at = 0;
+  }
+
+  /** 1 byte below 128, 2 below 16384, at most 8. */
+  uint(value: number): this {
+    if (!Number.isSafeInteger(value) || value < 0) throw new RangeError(`not an unsigned integer: ${value}`);
+    this.#reserve(8);
+    let rest = value;
+    while (rest >= 0x80) {
+      this.#buffer[this.#at++] = (rest % 0x80) + 0x80;
+      rest = Math.floor(rest / 0x80);
+    }
+    this.#buffer[this.#at++] = rest;
+    return this;
+  }
+
+  double(value: number): this {
+    this.#reserve(8);
+    this.#at = this.#buffer.writeDoubleLE(value, this.#at);
+    return this;
+  }
+
+  boolean(value: boolean): this {
+    this.#reserve(1);
+    this.#buffer[this.#at++] = value ? 1 : 0;
+    return this;
+  }
+
+  string(value: string): this {
+    const bytes = Buffer.byteLength(value);
+    this.uint(bytes);
+    this.#reserve(bytes);
+    this.#at += this.#buffer.write(value, this.#at, 'utf8');
+    return this;
+  }
+
+  bytes(value: Uint8Array): this {
+    this.uint(value.length);
+    this.#reserve(value.length);
+    this.#buffer.set(value, this.#at);
+    this.#at += value.length;
+    return this;
+  }
+
+  /** `undefined` is told from an empty string: one byte more. */
+  optionalString(value: string | undefined): this {
+    this.boolean(value !== undefined);
+    return value === undefined ? this : this.string(value);
+  }
+
+  /** A copy of exactly what was written. */
+  finish(): Uint8Array {
+    return Uint8Array.prototype.slice.call(this.#buffer, 0, this.#at);
+  }
+
+  #reserve(bytes: number): void {
+    if (this.#at + bytes <= this.#buffer.length) return;
+    const larger = Buffer.allocUnsafeSlow(Math.max(this.#buffer.length * 2, this.#at + bytes));
+    this.#buffer.copy(larger, 0, 0, this.#at);
+    this.#buffer = larger;
+  }
+}
+
+/** Reads fields in the order they were written. Throws RangeError past the end. */
+export class RowReader {
+  readonly #buffer: Buffer;
+  #at = 0;
+
+  constructor(bytes: Uint8Array) {
+    this.#buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+
+  /** True at the end: how a field added by a later version is told from a missing one. */
+  get isAtEnd(): boolean {
+    return this.#at === this.#buffer.length;
+  }
+
+  uint(): number {
+    let value = 0;
+    let scale = 1;
+    for (let i = 0; i < 8; i++) {
+      const byte = this.#buffer[this.#at++];
+      if (byte === undefined) throw new RangeError('row ends within a number');
+      value += (byte % 0x80) * scale;
+      if (byte < 0x80) return value;
+      scale *= 0x80;
+    }
+    throw new RangeError('number of more than 8 bytes');
+  }
+
+  double(): number {
+    const at = this.#take(8);
+    return this.#buffer.readDoubleLE(at);
+  }
+
+  boolean(): boolean {
+    return this.#buffer[this.#take(1)] === 1;
+  }
+
+  string(): string {
+    const length = this.uint();
+    const at = this.#take(length);
+    return this.#buffer.toString('utf8', at, at + length);
+  }
+
+  /** A view; copy what must outlive the row. */
+  bytes(): Uint8Array {
+    const length = this.uint();
+    const at = this.#take(length);
+    return this.#buffer.subarray(at, at + length);
+  }
+
+  optionalString(): string | undefined {
+    return this.boolean() ? this.string() : undefined;
+  }
+
+  #take(bytes: number): number {
+    const at = this.#at;
+    if (at + bytes > this.#buffer.length) throw new RangeError('row ends within a field');
+    this.#at = at + bytes;
+    return at;
+  }
+}

@@ -1,0 +1,483 @@
+/**
+ * Brings what the journals hold into LMDB: one per store, in the thread that opened it first, which no
+ * supervisor terminates (a thread that dies within an LMDB transaction takes the environment with it).
+ * The same code recovers what a crash left.
+ *
+ *     journal of each thread ──► tail ──┐  by tick   ┌─ next ──► current ──► LMDB, a few hundred rows
+ *     journal of each thread ──► tail ──┴───────────►┘  window     window    per synced transaction
+ *
+ * Every `intervalMs`, or sooner when much has been written, all groups since are read into a window, which
+ * is then written partition by partition; the last transaction also says how far each journal is applied. A
+ * crash in between only means that some groups are applied again, in the same order.
+ *
+ * Order between threads: groups are merged by their ticks up to the clock's value before any journal was read.
+ * A group that had settled before another began has the lower tick and is in its journal by then, so the later
+ * of two changes to a partition is never overtaken.
+ */
+import * as fs from 'node:fs';
+import { join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { storeErrorFrom } from '../errors.ts';
+import type { StoreError } from '../errors.ts';
+import { endOfPrefix } from '../tuple.ts';
+import type { Packed } from '../tuple.ts';
+import type { ChangedPartition } from './changes.ts';
+import { AFTER_VERSIONS, ERASE_KEYS, journalKey, TICK_KEY, VERSION_KEYS, versionKey } from './env.ts';
+import type { Env } from './env.ts';
+import { parseSegmentName, segmentName } from './journal.ts';
+import type { Place, Shared } from './shared.ts';
+import { tagOf } from './shared.ts';
+import { START, Tail } from './tail.ts';
+import type { JournalRecord, Position } from './tail.ts';
+import { Window } from './window.ts';
+
+/** Journal bytes in one window, a bound of memory while much is to be recovered. */
+const WINDOW_BYTES = 16 * 1024 * 1024;
+/** An erasure deletes this many rows in one transaction. */
+const ERASE_ROWS = 5_000;
+/** After a failure, which is most likely a full disk. */
+const RETRY_MS = 1_000;
+
+export interface ApplierOptions {
+  readonly env: Env;
+  readonly shared: Shared;
+  /** Where the journals are. */
+  readonly directory: string;
+  readonly intervalMs: number;
+  /** A transaction ends with the partition that brings it to this many rows. */
+  readonly rowsPerTransaction: number;
+  /** Told of the first failure of several, and with `undefined` when it is over. */
+  readonly onTrouble: ((error: StoreError | undefined) => void) | undefined;
+}
+
+/** What a crash had left in the journals. */
+export interface Recovery {
+  /** Groups that were not in LMDB. */
+  readonly groups: number;
+  /** Of a write that the crash cut short: never acknowledged. */
+  readonly discardedBytes: number;
+}
+
+type Waiter = PromiseWithResolvers<void>;
+
+/** A reader in another thread needs a partition as it is now. */
+interface Urgent {
+  readonly place: Place;
+  readonly tag: number;
+  readonly waiters: Waiter[];
+}
+
+export class Applier {
+  readonly #env: Env;
+  readonly #shared: Shared;
+  readonly #directory: string;
+  readonly #intervalMs: number;
+  readonly #rowsPerTransaction: number;
+  readonly #onTrouble: ((error: StoreError | undefined) => void) | undefined;
+  readonly #tails = new Map<number, Tail>();
+  #next = new Window();
+  #current: Window | undefined;
+  /** Partitions of the current window still to be written, from `#at` on. */
+  #queue: ChangedPartition[] = [];
+  #at = 0;
+  #waiters: Waiter[] = [];
+  #currentWaiters: Waiter[] = [];
+  readonly #urgent = new Map<Packed, Urgent>();
+  /** Partitions whose erasure is under way, over several transactions. */
+  readonly #erasing = new Set<Packed>();
+  /** The segment of each journal that its position in LMDB is in. */
+  readonly #applied = new Map<number, number>();
+  /** Journals whose files are gone for good: their positions can go. */
+  #retired: number[] = [];
+  #wantsWindow = false;
+  #isRunning = false;
+  /** Reported, and not over. */
+  #trouble: StoreError | undefined;
+  #retry: NodeJS.Timeout | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #lastClock = 0;
+  /** The clock had not moved between the last two times the journals were read. */
+  #isIdle = false;
+  /** During recovery there is no clock yet. */
+  #hasClock = false;
+  #groups = 0;
+  /** Some partition's version is kept. */
+  #hasVersions = false;
+
+  constructor(options: ApplierOptions) {
+    this.#env = options.env;
+    this.#shared = options.shared;
+    this.#directory = options.directory;
+    this.#intervalMs = options.intervalMs;
+    this.#rowsPerTransaction = options.rowsPerTransaction;
+    this.#onTrouble = options.onTrouble;
+  }
+
+  /** Applies all journals there are, removes them and starts the clock. Before any thread writes. */
+  async recover(): Promise<Recovery> {
+    for (const key of this.#env.keys(ERASE_KEYS, endOfPrefix(ERASE_KEYS), Infinity)) this.#erasing.add(key.slice(ERASE_KEYS.length));
+    for (const _ of this.#env.keys(VERSION_KEYS, AFTER_VERSIONS, 1)) this.#hasVersions = true;
+    await this.#finishErasing();
+    await this.flush();
+    let discardedBytes = 0;
+    for (const tail of this.#tails.values()) {
+      discardedBytes += tail.discardedBytes + tail.remainingBytes;
+      tail.close();
+    }
+    this.#tails.clear();
+    for (const [instance, segments] of this.#list()) for (const segment of segments) fs.unlinkSync(this.#path(instance, segment));
+    this.#syncDirectory();
+    const tick = Math.max(Number(this.#env.getJson(TICK_KEY) ?? 0), this.#shared.clock) + 1;
+    this.#env.transaction(() => {
+      for (const { instance } of this.#env.journals()) this.#env.delete(journalKey(instance));
+      this.#env.putJson(TICK_KEY, tick);
+    });
+    this.#shared.raiseEpoch();
+    this.#shared.startClock(tick);
+    this.#hasClock = true;
+    this.#lastClock = tick;
+    return { groups: this.#groups, discardedBytes };
+  }
+
+  start(): void {
+    this.#timer = setInterval(() => {
+      // Once more after the clock has stopped: its last tick may have been taken and not been appended.
+      if (!this.#isIdle || this.#shared.clock !== this.#lastClock) this.wake();
+    }, this.#intervalMs);
+    this.#timer.unref();
+  }
+
+  /** Applies what there is now instead of at the next interval. */
+  wake(): void {
+    this.#wantsWindow = true;
+    this.#run();
+  }
+
+  /** Settles when all groups appended before the call are in LMDB. Rejects with a StoreError. */
+  flush(): Promise<void> {
+    const waiter = Promise.withResolvers<void>();
+    this.#waiters.push(waiter);
+    this.wake();
+    return waiter.promise;
+  }
+
+  /** The same for one partition, soon. `tag`: what the reader found in the table, freed if nothing belongs to it. */
+  flushPartition(partition: Packed, tag: number): Promise<void> {
+    const waiter = Promise.withResolvers<void>();
+    const urgent = this.#urgent.get(partition);
+    if (urgent === undefined) this.#urgent.set(partition, { place: this.#shared.place(partition), tag, waiters: [waiter] });
+    else urgent.waiters.push(waiter);
+    this.#run();
+    return waiter.promise;
+  }
+
+  /** Applies the rest, unless it cannot be: then the journals keep it for the next opener. */
+  async stop(): Promise<void> {
+    clearInterval(this.#timer);
+    try {
+      await this.flush();
+      this.#env.transaction(() => this.#dropRetired());
+    } catch (error) {
+      if (this.#trouble === undefined) this.#onTrouble?.(storeErrorFrom(error, this.#env.path));
+    }
+    clearTimeout(this.#retry);
+    for (const tail of this.#tails.values()) tail.close();
+    this.#tails.clear();
+  }
+
+  #run(): void {
+    if (this.#isRunning || this.#retry !== undefined) return;
+    this.#isRunning = true;
+    void this.#loop().finally(() => {
+      this.#isRunning = false;
+      if (this.#hasWork) this.#run();
+    });
+  }
+
+  get #hasWork(): boolean {
+    return this.#urgent.size > 0 || this.#current !== undefined || this.#wantsWindow;
+  }
+
+  /** One transaction per turn of the event loop. */
+  async #loop(): Promise<void> {
+    try {
+      while (this.#hasWork) {
+        if (this.#urgent.size > 0) this.#serveUrgent();
+        else if (this.#current !== undefined) this.#step(this.#current);
+        else this.#turnWindow();
+        if (this.#hasWork) await nextTurn();
+      }
+    } catch (error) {
+      this.#fail(storeErrorFrom(error, this.#env.path));
+    }
+  }
+
+  #fail(error: StoreError): void {
+    const waiters = [...this.#waiters, ...this.#currentWaiters, ...[...this.#urgent.values()].flatMap((urgent) => urgent.waiters)];
+    this.#waiters = [];
+    this.#currentWaiters = [];
+    this.#urgent.clear();
+    for (const waiter of waiters) waiter.reject(error);
+    if (this.#trouble === undefined) this.#onTrouble?.(error);
+    this.#trouble = error;
+    this.#retry = setTimeout(() => {
+      this.#retry = undefined;
+      this.wake();
+    }, RETRY_MS);
+    this.#retry.unref();
+  }
+
+  #turnWindow(): void {
+    this.#wantsWindow = false;
+    const clock = this.#shared.clock;
+    const isComplete = this.#read(WINDOW_BYTES);
+    if (!isComplete) this.#wantsWindow = true;
+    const waiters = isComplete ? this.#waiters.splice(0) : [];
+    if (isComplete) {
+      this.#isIdle = clock === this.#lastClock;
+      this.#lastClock = clock;
+    }
+    if (this.#next.isEmpty) {
+      this.#removeSegments();
+      for (const waiter of waiters) waiter.resolve();
+      return;
+    }
+    this.#current = this.#next;
+    this.#next = new Window();
+    this.#currentWaiters = waiters;
+    // Neighbours share pages.
+    this.#queue = [...this.#current.changes.partitions.values()].sort((a, b) => (a.packed < b.packed ? -1 : 1));
+    this.#at = 0;
+  }
+
+  /** Reads on into the next window; false if it grew to `maxBytes` before all was read. */
+  #read(maxBytes: number): boolean {
+    const window = this.#next;
+    // This order matters: see Shared.crowded, and the head of this file.
+    const crowded = this.#shared.crowded;
+    const until = this.#hasClock ? this.#shared.clock : Infinity;
+    const tails = this.#refreshTails();
+    for (;;) {
+      const tail = firstOf(tails, until);
+      if (tail === undefined) {
+        window.crowded = crowded;
+        return true;
+      }
+      if (window.bytes >= maxBytes) return false;
+      window.add(tail.record);
+      this.#groups++;
+      tail.tail.advance();
+      window.positions.set(tail.tail.instance, tail.tail.position);
+    }
+  }
+
+  #refreshTails(): Tail[] {
+    const tails: Tail[] = [];
+    for (const [instance, segments] of this.#list()) {
+      let tail = this.#tails.get(instance);
+      if (tail === undefined) {
+        tail = new Tail(this.#directory, instance, positionFrom(this.#env.getJson(journalKey(instance))));
+        this.#tails.set(instance, tail);
+      }
+      tail.refresh(segments);
+      tails.push(tail);
+    }
+    return tails;
+  }
+
+  /** The segments of each journal, ascending. */
+  #list(): Map<number, number[]> {
+    const found = new Map<number, number[]>();
+    for (const name of fs.readdirSync(this.#directory).toSorted()) {
+      const parsed = parseSegmentName(name);
+      if (parsed === undefined) continue;
+      const segments = found.get(parsed.instance);
+      if (segments === undefined) found.set(parsed.instance, [parsed.segment]);
+      else segments.push(parsed.segment);
+    }
+    return found;
+  }
+
+  #step(window: Window): void {
+    let at = this.#at;
+    const applied: ChangedPartition[] = [];
+    this.#env.transaction(() => {
+      for (let rows = 0; at < this.#queue.length && rows < this.#rowsPerTransaction; at++) {
+        const partition = this.#queue[at]!;
+        if (isApplied(partition)) continue;
+        if (!this.#write(window, partition)) return;
+        rows += partition.count;
+        applied.push(partition);
+      }
+      if (at === this.#queue.length) this.#writePositions(window);
+    });
+    this.#committed(applied);
+    this.#at = at;
+    if (at < this.#queue.length) return;
+    this.#current = undefined;
+    this.#queue = [];
+    this.#publish(window);
+  }
+
+  #serveUrgent(): void {
+    this.#read(Infinity);
+    const windows = this.#current === undefined ? [this.#next] : [this.#current, this.#next];
+    const applied: ChangedPartition[] = [];
+    const served: Packed[] = [];
+    this.#env.transaction(() => {
+      for (const packed of this.#urgent.keys()) {
+        for (const window of windows) {
+          const partition = window.changes.partitions.get(packed);
+          if (partition === undefined || isApplied(partition)) continue;
+          if (!this.#write(window, partition)) return;
+          applied.push(partition);
+        }
+        served.push(packed);
+      }
+    });
+    this.#committed(applied);
+    for (const packed of served) {
+      const { place, tag, waiters } = this.#urgent.get(packed)!;
+      this.#urgent.delete(packed);
+      // Neither to be applied nor to be published: the mark came too late to be removed with its window.
+      if (!windows.some((window) => window.changes.partitions.has(packed))) this.#shared.unmark(place, tag);
+      for (const waiter of waiters) waiter.resolve();
+    }
+  }
+
+  /**
+   * Writes the last state of each row; within a transaction. False if an erasure needs another transaction.
+   * Must leave the window as it is: the transaction may fail.
+   */
+  #write({ changes }: Window, partition: ChangedPartition): boolean {
+    const { packed } = partition;
+    const rows = new Map<Packed, number>();
+    const isErased = changes.rows(partition, 0, rows);
+    if (isErased && !this.#erase(packed)) return false;
+    for (const [suffix, change] of rows) {
+      const value = changes.value(change);
+      if (value === undefined) this.#env.delete(packed + suffix);
+      else this.#env.putSlice(packed + suffix, value);
+    }
+    const isTracked = changes.isTracked(partition, 0) ?? (this.#hasVersions && this.#env.getDouble(versionKey(packed)) !== undefined);
+    if (isTracked) {
+      this.#hasVersions = true;
+      this.#env.putDouble(versionKey(packed), changes.lastTick(partition));
+    }
+    return true;
+  }
+
+  /** False if there is more than one transaction should delete. */
+  #erase(packed: Packed): boolean {
+    if (this.#hasVersions) this.#env.delete(versionKey(packed));
+    if (this.#env.deleteRange(packed, endOfPrefix(packed), ERASE_ROWS)) {
+      if (this.#erasing.has(packed)) this.#env.delete(ERASE_KEYS + packed);
+      return true;
+    }
+    this.#env.putJson(ERASE_KEYS + packed, true);
+    this.#erasing.add(packed);
+    return false;
+  }
+
+  /** A transaction is over: its changes must not be written again, over later ones. */
+  #committed(applied: readonly ChangedPartition[]): void {
+    this.#shared.raiseEpoch();
+    for (const partition of applied) partition.floor = partition.last;
+    if (this.#trouble === undefined) return;
+    this.#trouble = undefined;
+    this.#onTrouble?.(undefined);
+  }
+
+  /** What a crash, or a backup taken in the middle, left of an erasure. */
+  async #finishErasing(): Promise<void> {
+    for (const partition of this.#erasing) {
+      for (let isDone = false; !isDone; await nextTurn()) {
+        this.#env.transaction(() => {
+          isDone = this.#env.deleteRange(partition, endOfPrefix(partition), ERASE_ROWS);
+          if (isDone) this.#env.delete(ERASE_KEYS + partition);
+        });
+      }
+    }
+    this.#erasing.clear();
+  }
+
+  #writePositions(window: Window): void {
+    for (const [instance, { segment, offset, tick }] of window.positions) this.#env.putJson(journalKey(instance), [segment, offset, tick]);
+    if (this.#hasClock) this.#env.putJson(TICK_KEY, Math.max(window.tick, this.#shared.clock));
+    else this.#env.putJson(TICK_KEY, window.tick);
+    this.#dropRetired();
+  }
+
+  #dropRetired(): void {
+    for (const instance of this.#retired.splice(0)) this.#env.delete(journalKey(instance));
+  }
+
+  #publish(window: Window): void {
+    for (const partition of window.changes.partitions.values()) {
+      this.#shared.unmark(this.#shared.place(partition.packed), tagOf(window.changes.lastTick(partition)));
+      this.#erasing.delete(partition.packed);
+    }
+    this.#shared.uncrowd(window.crowded);
+    for (const [instance, { segment }] of window.positions) this.#applied.set(instance, segment);
+    this.#removeSegments();
+    const waiters = this.#currentWaiters;
+    this.#currentWaiters = [];
+    for (const waiter of waiters) waiter.resolve();
+  }
+
+  /** Of journals that are applied: all segments but the last, and that too once its thread has closed it. */
+  #removeSegments(): void {
+    const retired: number[] = [];
+    for (const [instance, segments] of this.#list()) {
+      const tail = this.#tails.get(instance);
+      if (tail === undefined) continue;
+      // Its last groups, if read, may still be in the next window.
+      const isOver = tail.isClosed && !this.#next.positions.has(instance);
+      const applied = this.#applied.get(instance) ?? 0;
+      for (const segment of segments) if (isOver || segment < applied) fs.unlinkSync(this.#path(instance, segment));
+      if (!isOver) continue;
+      tail.close();
+      this.#tails.delete(instance);
+      this.#applied.delete(instance);
+      retired.push(instance);
+    }
+    if (retired.length === 0) return;
+    // A file that came back after a power loss, without its position, would be applied again.
+    this.#syncDirectory();
+    this.#retired.push(...retired);
+  }
+
+  #path(instance: number, segment: number): string {
+    return join(this.#directory, segmentName(instance, segment));
+  }
+
+  #syncDirectory(): void {
+    const directory = fs.openSync(this.#directory, 'r');
+    try {
+      fs.fsyncSync(directory);
+    } finally {
+      fs.closeSync(directory);
+    }
+  }
+}
+
+/** The tail whose next record has the lowest tick, if that is at most `until`. */
+function firstOf(tails: readonly Tail[], until: number): { tail: Tail; record: JournalRecord } | undefined {
+  let first: { tail: Tail; record: JournalRecord } | undefined;
+  for (const tail of tails) {
+    const record = tail.peek();
+    if (record !== undefined && record.tick <= until && (first === undefined || record.tick < first.record.tick)) first = { tail, record };
+  }
+  return first;
+}
+
+/** Written early, for a reader that could not wait; what came later is not. */
+function isApplied(partition: ChangedPartition): boolean {
+  return partition.floor === partition.last;
+}
+
+function positionFrom(row: unknown): Position {
+  if (!Array.isArray(row)) return START;
+  const [segment, offset, tick] = row as [number, number, number];
+  return { segment, offset, tick };
+}

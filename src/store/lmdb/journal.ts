@@ -1,0 +1,281 @@
+/**
+ * The journal: what one thread has committed, in the order it did. A commit is durable (it survives a crash of
+ * the process) once its group is appended here with one write(2); the applier brings it into LMDB later. Each
+ * opener of the store has its own journal, named by a number that is never used again, in segments:
+ *
+ *     <instance>-<segment>.journal
+ *     header   "ROOKERYJ", u32 format, u32 segment, f64 instance, u32 CRC of these
+ *     record   u32 bytes, u32 CRC of the rest (seeded with the header's), f64 tick, u8 kind, body
+ *     group    batches: u16 partition bytes, u32 changes, partition, changes
+ *     change   u8 kind; put: u16 suffix bytes, u32 value bytes, suffix, value; delete: u16 suffix bytes, suffix;
+ *              erase and track: nothing
+ *
+ * A record that is cut short or does not match its CRC ends the segment: it was never acknowledged.
+ * Little-endian throughout.
+ */
+import * as nodeFs from 'node:fs';
+import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
+import { storeErrorFrom } from '../errors.ts';
+import type { Packed } from '../tuple.ts';
+
+export const JOURNAL_FORMAT = 1;
+export const MAGIC = 'ROOKERYJ';
+export const FILE_HEADER_BYTES = 28;
+export const RECORD_HEADER_BYTES = 17;
+
+/** Kinds of records. */
+export const GROUP = 1;
+export const CLOSE = 2;
+
+/** Kinds of changes. */
+export const PUT = 1;
+export const DELETE = 2;
+export const ERASE = 3;
+/** From now on the partition's version is to be kept. */
+export const TRACK = 4;
+
+const CHUNK_BYTES = 256 * 1024;
+/** Chunks whose changes are all applied are used again: fresh memory costs more than the write. */
+const MAX_SPARE_CHUNKS = 16;
+
+/** What of `node:fs` the journal writes with; tests put failures in. */
+export type JournalFiles = Pick<typeof nodeFs, 'openSync' | 'writeSync' | 'ftruncateSync' | 'closeSync' | 'fdatasync' | 'fsyncSync'>;
+
+export function segmentName(instance: number, segment: number): string {
+  return `${instance.toString(16).padStart(14, '0')}-${segment.toString(10).padStart(8, '0')}.journal`;
+}
+
+/** Instance and segment of a journal's file name; `undefined` for other files. */
+export function parseSegmentName(name: string): { instance: number; segment: number } | undefined {
+  const match = /^([0-9a-f]{14})-([0-9]{8})\.journal$/.exec(name);
+  if (match === null) return undefined;
+  return { instance: parseInt(match[1]!, 16), segment: parseInt(match[2]!, 10) };
+}
+
+export function fileHeader(instance: number, segment: number): Buffer {
+  const header = Buffer.alloc(FILE_HEADER_BYTES);
+  header.write(MAGIC, 0, 'latin1');
+  header.writeUInt32LE(JOURNAL_FORMAT, 8);
+  header.writeUInt32LE(segment, 12);
+  header.writeDoubleLE(instance, 16);
+  header.writeUInt32LE(crc32(header.subarray(0, 24)), 24);
+  return header;
+}
+
+/** Groups written one after the other into chunks, where they stay readable until they are applied. */
+export class GroupBuffer {
+  readonly #spare: Buffer[] = [];
+  #chunk: Buffer = Buffer.allocUnsafeSlow(CHUNK_BYTES);
+  /** Bounds of the record in the chunk. */
+  #start = 0;
+  #end = RECORD_HEADER_BYTES;
+
+  get chunk(): Buffer {
+    return this.#chunk;
+  }
+
+  get start(): number {
+    return this.#start;
+  }
+
+  /** Where the next change will be. */
+  get end(): number {
+    return this.#end;
+  }
+
+  /** Of the whole record. */
+  get length(): number {
+    return this.#end - this.#start;
+  }
+
+  /**
+   * Makes room for as many bytes; without it nothing may be written. The group moves to another chunk if it must:
+   * returns by how many bytes then, `undefined` if it did not.
+   */
+  reserve(bytes: number): number | undefined {
+    if (this.#end + bytes <= this.#chunk.length) return undefined;
+    const { length } = this;
+    const chunk = (length + bytes <= CHUNK_BYTES ? this.#spare.pop() : undefined) ?? Buffer.allocUnsafeSlow(Math.max(CHUNK_BYTES, 2 * (length + bytes)));
+    this.#chunk.copy(chunk, 0, this.#start, this.#end);
+    const shift = -this.#start;
+    this.#chunk = chunk;
+    this.#start = 0;
+    this.#end = length;
+    return shift;
+  }
+
+  /** The record is written: the next one comes after it. */
+  next(): void {
+    this.#start = this.#end;
+    this.#end += RECORD_HEADER_BYTES;
+  }
+
+  /** Takes back the group. */
+  clear(): void {
+    this.#end = this.#start + RECORD_HEADER_BYTES;
+  }
+
+  /** Takes a chunk that nothing lies in any more. */
+  recycle(chunk: Buffer): void {
+    if (chunk.length === CHUNK_BYTES && this.#spare.length < MAX_SPARE_CHUNKS) this.#spare.push(chunk);
+  }
+
+  /** `changes` of them must follow. 6 bytes and the partition. */
+  batch(partition: Packed, changes: number): void {
+    const at = this.#chunk.writeUInt32LE(changes, this.#chunk.writeUInt16LE(partition.length, this.#end));
+    this.#end = at + this.#chunk.write(partition, at, 'latin1');
+  }
+
+  /** 7 bytes and suffix, header and value. */
+  put(suffix: Packed, header: Packed, value: Uint8Array): void {
+    const chunk = this.#chunk;
+    let at = this.#end;
+    chunk[at] = PUT;
+    at = chunk.writeUInt32LE(header.length + value.length, chunk.writeUInt16LE(suffix.length, at + 1));
+    at += chunk.write(suffix, at, 'latin1');
+    if (header.length === 1) chunk[at++] = header.charCodeAt(0);
+    else at += chunk.write(header, at, 'latin1');
+    chunk.set(value, at);
+    this.#end = at + value.length;
+  }
+
+  /** 3 bytes and the suffix. */
+  delete(suffix: Packed): void {
+    this.#chunk[this.#end] = DELETE;
+    const at = this.#chunk.writeUInt16LE(suffix.length, this.#end + 1);
+    this.#end = at + this.#chunk.write(suffix, at, 'latin1');
+  }
+
+  /** ERASE or TRACK: 1 byte. */
+  mark(kind: number): void {
+    this.#chunk[this.#end++] = kind;
+  }
+
+  /** Completes the record; then it can be appended. */
+  finish(kind: number, tick: number, seed: number): void {
+    const chunk = this.#chunk;
+    const start = this.#start;
+    chunk.writeUInt32LE(this.#end - start, start);
+    chunk.writeDoubleLE(tick, start + 8);
+    chunk[start + 16] = kind;
+    chunk.writeUInt32LE(crc32(chunk.subarray(start + 8, this.#end), seed), start + 4);
+  }
+}
+
+export interface JournalOptions {
+  /** Where the segments are; exists. */
+  readonly directory: string;
+  readonly instance: number;
+  /** A new segment is begun once one has this many. */
+  readonly segmentBytes: number;
+  /** Makes new segments survive a power loss: their directory entries are synced. */
+  readonly isSyncing: boolean;
+  readonly files?: JournalFiles;
+}
+
+/** Appends groups. Its first segment appears with the first group. */
+export class Journal {
+  readonly #directory: string;
+  readonly #instance: number;
+  readonly #segmentBytes: number;
+  readonly #isSyncing: boolean;
+  readonly #files: JournalFiles;
+  #segment = -1;
+  #file = -1;
+  #length = 0;
+  #seed = 0;
+
+  constructor({ directory, instance, segmentBytes, isSyncing, files = nodeFs }: JournalOptions) {
+    this.#directory = directory;
+    this.#instance = instance;
+    this.#segmentBytes = segmentBytes;
+    this.#isSyncing = isSyncing;
+    this.#files = files;
+  }
+
+  /**
+   * Appends the group and returns when the kernel has it, so that only losing power can lose it. Throws a StoreError,
+   * and leaves nothing of the group, where it cannot: ERR_STORE_FULL, ERR_STORE_IO, ERR_STORE_UNWRITABLE.
+   */
+  append(group: GroupBuffer, kind: number, tick: number): void {
+    try {
+      if (this.#file < 0 || this.#length >= this.#segmentBytes) this.#rotate();
+      group.finish(kind, tick, this.#seed);
+      this.#write(group);
+    } catch (error) {
+      this.#takeBack();
+      throw storeErrorFrom(error, this.#directory);
+    }
+    this.#length += group.length;
+  }
+
+  /** Calls back when all that was appended before is on the disk itself. */
+  sync(callback: (error: Error | null) => void): void {
+    if (this.#file < 0) callback(null);
+    else this.#files.fdatasync(this.#file, (error) => callback(error));
+  }
+
+  /** Tells the applier that nothing follows. A failure is of no consequence: the next opener sees that by itself. */
+  close(tick: number): void {
+    if (this.#file < 0) return;
+    const record = new GroupBuffer();
+    try {
+      this.append(record, CLOSE, tick);
+    } catch {
+      // The journal is complete without this record.
+    }
+    if (this.#file >= 0) this.#files.closeSync(this.#file);
+    this.#file = -1;
+  }
+
+  /** The old segment stays open until the new one is usable, so that a full disk costs only this group. */
+  #rotate(): void {
+    const segment = this.#segment + 1;
+    const file = this.#files.openSync(join(this.#directory, segmentName(this.#instance, segment)), 'w', 0o600);
+    const header = fileHeader(this.#instance, segment);
+    try {
+      if (this.#files.writeSync(file, header) < header.length) throw shortWrite();
+      if (this.#isSyncing) this.#syncDirectory();
+    } catch (error) {
+      this.#files.closeSync(file);
+      throw error;
+    }
+    if (this.#file >= 0) this.#files.closeSync(this.#file);
+    this.#segment = segment;
+    this.#file = file;
+    this.#length = header.length;
+    this.#seed = header.readUInt32LE(24);
+  }
+
+  #syncDirectory(): void {
+    const directory = this.#files.openSync(this.#directory, 'r');
+    try {
+      this.#files.fsyncSync(directory);
+    } finally {
+      this.#files.closeSync(directory);
+    }
+  }
+
+  #write({ chunk, start, length }: GroupBuffer): void {
+    for (let done = 0; done < length; ) {
+      const written = this.#files.writeSync(this.#file, chunk, start + done, length - done, this.#length + done);
+      if (written === 0) throw shortWrite();
+      done += written;
+    }
+  }
+
+  /** What a failed append wrote must not be followed by the next one; where it cannot be cut off, a new segment is begun. */
+  #takeBack(): void {
+    if (this.#file < 0) return;
+    try {
+      this.#files.ftruncateSync(this.#file, this.#length);
+    } catch {
+      this.#length = Infinity;
+    }
+  }
+}
+
+function shortWrite(): Error {
+  return Object.assign(new Error('No space left on device (short write)'), { code: 'ENOSPC' });
+}

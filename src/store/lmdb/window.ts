@@ -1,0 +1,61 @@
+/** Changes read from the journals that are written to LMDB together. */
+import { storeCorrupt } from '../errors.ts';
+import type { Packed } from '../tuple.ts';
+import { Changes, unchanged } from './changes.ts';
+import type { ChangedPartition } from './changes.ts';
+import { DELETE, ERASE, PUT, TRACK } from './journal.ts';
+import type { JournalRecord, Position } from './tail.ts';
+
+export class Window {
+  readonly changes = new Changes<ChangedPartition>(unchanged);
+  /** How far each journal is read, by instance. */
+  readonly positions = new Map<number, Position>();
+  /** Journal bytes, the measure of memory and of the time it will take. */
+  bytes = 0;
+  /** The highest. */
+  tick = 0;
+  /** Of `Shared.crowded`, from before the journals were read. */
+  crowded = 0;
+  #chunk: Buffer | undefined;
+  #chunkNumber = 0;
+
+  get isEmpty(): boolean {
+    return this.positions.size === 0;
+  }
+
+  /** Takes in one group. Records must come in the order of their ticks. */
+  add({ chunk, start, end, tick }: JournalRecord): void {
+    if (chunk !== this.#chunk) {
+      this.#chunk = chunk;
+      this.#chunkNumber = this.changes.addChunk(chunk);
+    }
+    let at = start;
+    while (at < end) {
+      const partitionBytes = chunk.readUInt16LE(at);
+      const count = chunk.readUInt32LE(at + 2);
+      const partition = chunk.toString('latin1', at + 6, at + 6 + partitionBytes);
+      at = this.#addBatch(partition, chunk, at + 6 + partitionBytes, count, tick);
+    }
+    if (at !== end) throw storeCorrupt('the journal', 'a group of changes has the wrong length');
+    this.bytes += end - start;
+    if (tick > this.tick) this.tick = tick;
+  }
+
+  #addBatch(packed: Packed, chunk: Buffer, from: number, count: number, tick: number): number {
+    const partition = this.changes.open(packed);
+    let at = from;
+    for (let i = 0; i < count; i++) {
+      this.changes.add(partition, this.#chunkNumber, at, tick);
+      at += lengthOf(chunk, at);
+    }
+    return at;
+  }
+}
+
+function lengthOf(chunk: Buffer, at: number): number {
+  const kind = chunk[at];
+  if (kind === PUT) return 7 + chunk.readUInt16LE(at + 1) + chunk.readUInt32LE(at + 3);
+  if (kind === DELETE) return 3 + chunk.readUInt16LE(at + 1);
+  if (kind === ERASE || kind === TRACK) return 1;
+  throw storeCorrupt('the journal', `a change is of the unknown kind ${kind}`);
+}

@@ -1,0 +1,106 @@
+/**
+ * The README says what the sources say. Its tables between `<!-- name -->` and `<!-- /name -->` are
+ * made here: `npm run docs` writes them, and without it a stale one fails.
+ */
+import assert from 'node:assert/strict';
+import { globSync, readFileSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { test } from 'node:test';
+import { describeExitCodes } from '../src/cli/exit.ts';
+import { describeHostOptions, describeModuleOptions, describeOptions } from '../src/config/describe.ts';
+import { ALL_OPTIONS } from '../src/config/load.ts';
+import { COMMAND_SPECS } from '../src/control/command-types.ts';
+import { MODULES } from '../src/modules/index.ts';
+import { describeMetrics } from '../src/observe/metrics.ts';
+import { moduleSchemas } from '../src/server/module-schemas.ts';
+
+const ROOT = resolve(import.meta.dirname, '..');
+const README = join(ROOT, 'README.md');
+const SOURCES = globSync('src/**/*.ts', { cwd: ROOT }).map((file) => readFileSync(join(ROOT, file), 'utf8'));
+
+const GENERATED: Readonly<Record<string, () => string>> = {
+  'exit-codes': describeExitCodes,
+  options: describeOptions,
+  'host-options': describeHostOptions,
+  'module-options': () => describeModuleOptions(moduleSchemas(), moduleOptionDocs()),
+  metrics: describeMetrics,
+  specs: describeSpecs,
+};
+
+/** What modules declare to implement, one row per specification. */
+function describeSpecs(): string {
+  const rows = MODULES.flatMap(({ name, implements: specs }) =>
+    specs.map(({ spec, version, status, note }) => `| ${spec} | ${version} | ${status} | ${note ?? ''} | \`${name}\` |`),
+  );
+  return ['| Specification | Version | Status | Note | Module |', '| --- | --- | --- | --- | --- |', ...rows.sort()].join('\n');
+}
+
+/** The comment above each key of a module's options, by `module.key`. */
+function moduleOptionDocs(): Map<string, string> {
+  const docs = new Map<string, string>();
+  for (const { name } of MODULES) {
+    const stem = name.replaceAll('_', '-');
+    for (const file of globSync([`src/modules/${stem}.ts`, `src/modules/${stem}/*.ts`], { cwd: ROOT })) {
+      for (const [, doc, key] of readFileSync(join(ROOT, file), 'utf8').matchAll(/\/\*\* ([^*]+) \*\/\n\s+(\w+): /g))
+        docs.set(`${name}.${key}`, doc!);
+    }
+  }
+  return docs;
+}
+
+/** The README with the table `name` replaced. */
+function withTable(text: string, name: string, table: string): string {
+  const start = `<!-- ${name} -->\n`;
+  const end = `<!-- /${name} -->`;
+  const from = text.indexOf(start);
+  const to = text.indexOf(end);
+  assert.ok(from !== -1 && to > from, `README.md has no place for the table '${name}'`);
+  return `${text.slice(0, from)}${start}\n${table}\n\n${text.slice(to)}`;
+}
+
+if (process.env['UPDATE_README'] === '1') {
+  writeFileSync(
+    README,
+    Object.entries(GENERATED).reduce((text, [name, table]) => withTable(text, name, table()), readFileSync(README, 'utf8')),
+  );
+}
+
+for (const [name, table] of Object.entries(GENERATED)) {
+  test(`README: the table '${name}' is fresh`, () => {
+    const text = readFileSync(README, 'utf8');
+    assert.equal(text, withTable(text, name, table()), 'Run: npm run docs');
+  });
+}
+
+test('README: every option appears', () => {
+  const text = readFileSync(README, 'utf8');
+  for (const { option } of ALL_OPTIONS) assert.ok(text.includes(`\`${option.env}\``), option.env);
+});
+
+test('README: every error code of the sources is explained, and no other', () => {
+  const used = new Set(SOURCES.flatMap((text): string[] => text.match(/\bERR_[A-Z0-9_]*[A-Z0-9]\b/g) ?? []));
+  const explained = [...readFileSync(README, 'utf8').matchAll(/^\| `(ERR_[A-Z0-9_]+)` \| [^|]+ \| [^|]+ \|$/gm)].map(([, code]) => code!);
+  assert.deepEqual(explained, [...new Set(explained)].sort(), 'sorted, each once');
+  assert.deepEqual(explained, [...used].sort());
+});
+
+test('README: every command of the control socket appears', () => {
+  const text = readFileSync(README, 'utf8');
+  for (const name of Object.keys(COMMAND_SPECS)) {
+    const [group, word] = name.split(' ');
+    assert.match(text, new RegExp(word === undefined ? `rookery ${group}\\b` : `${group} [a-z\\\\|]*${word}\\b`), name);
+  }
+});
+
+test('README: every script it names exists', () => {
+  const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { scripts: Record<string, string> };
+  for (const [, name] of readFileSync(README, 'utf8').matchAll(/npm run ([a-z:-]+)/g)) assert.ok(name! in scripts, `npm run ${name}`);
+});
+
+test('every relative link of the documentation leads somewhere', () => {
+  for (const file of globSync(['*.md', 'src/**/*.md', 'bench/**/*.md'], { cwd: ROOT })) {
+    for (const [, link] of readFileSync(join(ROOT, file), 'utf8').matchAll(/\]\((?!https?:|#|mailto:)([^)#\s]+)/g)) {
+      assert.ok(globSync(join(ROOT, file, '..', link!)).length > 0, `${file}: ${link}`);
+    }
+  }
+});

@@ -1,0 +1,178 @@
+/**
+ * Our server in memory: one worker's runtime over memory pairs, a memory store and a clock that stands still, so that a
+ * transcript takes the same course every time. Nothing waits for real time but the event loop itself.
+ */
+import { loadConfig } from '../../src/config/load.ts';
+import type { Config, ConfigValues, HostConfig } from '../../src/config/config.ts';
+import type { CoreLog, PasswordPool } from '../../src/core/context.ts';
+import { ManualClock } from '../../src/kernel/clock.ts';
+import { Kernel } from '../../src/kernel/kernel.ts';
+import type { KernelObserver } from '../../src/kernel/observer.ts';
+import { MODULES } from '../../src/modules/index.ts';
+import { memoryPair, type MemoryClient, type MemoryPairOptions } from '../../src/net/memory-pair.ts';
+import { derive, verify } from '../../src/pool.ts';
+import { opaqueString } from '../../src/xmpp/precis.ts';
+import { makeJid } from '../../src/xmpp/jid.ts';
+import { Runtime } from '../../src/server/runtime.ts';
+import { moduleSchemas } from '../../src/server/module-schemas.ts';
+import { openMemory, type MemoryStore } from '../../src/store/memory.ts';
+import type { RawConnection, Target, TargetOptions } from './target.ts';
+
+export const DOMAIN = 'capulet.lit';
+/** A day on which nothing happened. */
+const START_MS = Date.UTC(2025, 5, 1, 12, 0, 0);
+/** Passes of the event loop without work after which there is none. Promises of the store and the pool take one each. */
+const IDLE_PASSES = 4;
+
+/** What transcripts want otherwise than operators. */
+const VALUES: ConfigValues = {
+  domains: [DOMAIN],
+  c2s: { isTlsRequired: false },
+  accounts: { scramIterations: 1 },
+  log: { level: 'silent' },
+};
+
+/** Work is done at once, and little of it. */
+const POOL: PasswordPool = {
+  derive: async (password, iterations) => derive({ password, iterations }),
+  verify: async (password, record) => verify({ password, record }),
+};
+
+/** The server of one transcript, with what else a test may want of it. */
+export interface MemoryTarget extends Target {
+  readonly runtime: Runtime;
+  readonly kernel: Kernel;
+  readonly store: MemoryStore;
+  readonly clock: ManualClock;
+  /** What was logged, e.g. to see that something was not. */
+  readonly logged: readonly { readonly level: string; readonly what: string; readonly fields: Readonly<Record<string, unknown>> }[];
+  /** Crashes of actors so far. They fail the transcript unless it takes them out. */
+  readonly crashes: string[];
+  /** Options of the connections made from now on. */
+  connectionOptions: MemoryPairOptions;
+}
+
+/** @throws what the configuration loader throws. */
+export async function startMemoryTarget(options: TargetOptions = {}, store: MemoryStore = openMemory()): Promise<MemoryTarget> {
+  const config = makeConfig(options);
+  const clock = new ManualClock(START_MS);
+  const crashes: string[] = [];
+  const logged: { level: string; what: string; fields: Record<string, unknown> }[] = [];
+  const observer: KernelObserver = {
+    crashed: ({ machine, state, event, error }) => crashes.push(`${machine} crashed in ${state} on ${event}: ${describeError(error)}`),
+    failed: ({ what, error }) => crashes.push(`${what} failed: ${describeError(error)}`),
+  };
+  const kernel = new Kernel({ clock, observer });
+  const note = (level: string) => (what: string, fields: Record<string, unknown> = {}) => void logged.push({ level, what, fields });
+  const log: CoreLog = { debug: note('debug'), info: note('info'), warn: note('warn'), error: note('error') };
+  const runtime = new Runtime({ config, kernel, store, pool: POOL, log, modules: MODULES, secret: Buffer.alloc(32, 7), now: () => clock.now() });
+  const clients = new Set<MemoryClient>();
+
+  const settle = async (): Promise<void> => {
+    for (let idle = 0; idle < IDLE_PASSES; idle++) {
+      if (!clock.isIdle) idle = 0;
+      clock.run();
+      await new Promise(setImmediate);
+    }
+    clock.run();
+  };
+  const ask = (local: string, request: Parameters<Runtime['ask']>[1]) => {
+    const answer = runtime.ask(makeJid(local, config.hosts[0]!.domain)!.bare, request);
+    return settle().then(() => answer);
+  };
+  const target: MemoryTarget = {
+    domain: config.hosts[0]!.domain,
+    hasFakeClock: true,
+    isOwn: true,
+    runtime,
+    kernel,
+    store,
+    clock,
+    logged,
+    crashes,
+    connectionOptions: {},
+    settle,
+    async connect() {
+      const { server, client } = memoryPair(target.connectionOptions);
+      clients.add(client);
+      runtime.accept(server);
+      await settle();
+      return new MemoryConnection(client);
+    },
+    async createAccount(local, password) {
+      const scram = await POOL.derive(opaqueString(password)!, config.accounts.scramIterations);
+      const answer = await ask(local, { kind: 'create_account', scram });
+      if (answer !== 'created') throw new Error(`the account ${local} could not be created: ${String(answer)}`);
+    },
+    async removeAccount(local) {
+      await ask(local, { kind: 'remove_account' });
+    },
+    async advance(ms) {
+      clock.advance(ms);
+      await settle();
+    },
+    async [Symbol.asyncDispose]() {
+      for (const client of clients) client.reset();
+      await settle();
+    },
+    restarted: () => startMemoryTarget(options, store),
+  };
+  return target;
+}
+
+const describeError = (error: unknown): string => (error instanceof Error ? (error.stack ?? error.message) : String(error));
+
+function makeConfig({ config = {}, modules = {} }: TargetOptions): Config {
+  const schemas = moduleSchemas();
+  const loaded = loadConfig({ env: {}, modules: schemas, values: merge(VALUES, config) }).config;
+  const hosts = loaded.hosts.map((host): HostConfig => {
+    const sections = Object.entries(modules).map(([name, section]) => [name, { isEnabled: true, values: schemas[name]!.parse(section) }]);
+    return { ...host, modules: { ...host.modules, ...(Object.fromEntries(sections) as HostConfig['modules']) } };
+  });
+  return { ...loaded, hosts };
+}
+
+/** `changes` on top of `base`, at every depth. */
+function merge(base: ConfigValues, changes: ConfigValues): ConfigValues {
+  const merged: Record<string, unknown> = { ...base };
+  for (const [key, value] of Object.entries(changes)) {
+    const old = merged[key];
+    merged[key] = isGroup(old) && isGroup(value) ? merge(old, value) : value;
+  }
+  return merged;
+}
+
+const isGroup = (value: unknown): value is ConfigValues => typeof value === 'object' && value !== null && !Array.isArray(value);
+
+class MemoryConnection implements RawConnection {
+  private readonly client: MemoryClient;
+
+  constructor(client: MemoryClient) {
+    this.client = client;
+  }
+
+  setHandlers(text: (text: string) => void, closed: () => void): void {
+    this.client.handlers = { ...this.client.handlers, text, closed };
+  }
+
+  write(text: string): void {
+    this.client.write(text);
+  }
+
+  /** The pair does the handshake by itself, as soon as the server wants it. */
+  async startTls(): Promise<void> {
+    if (!this.client.isSecure) throw new Error('the server did not start TLS');
+  }
+
+  end(): void {
+    this.client.end();
+  }
+
+  destroy(): void {
+    this.client.reset();
+  }
+
+  stall(): void {
+    this.client.stall();
+  }
+}
