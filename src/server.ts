@@ -118,7 +118,6 @@ export async function startServer(values: ConfigValues = {}, { onLog }: Embedded
         ticketSecret: randomBytes(32),
         secret: makeSecret(),
         heartbeat: new SharedArrayBuffer(8),
-        ports: undefined,
       },
       main,
       store: openMemory(),

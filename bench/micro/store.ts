@@ -2,8 +2,8 @@
  * The store on disk under load: worker threads commit messages (two rows of about 300 bytes each, and now and then the
  * erasure of a partition) into one store at several rates, while the main thread applies them to LMDB.
  *
- *   node bench/micro/store.ts [--json] [--seconds=5] [--workers=2] [--partitions=2000] [--rates=1000,5000,20000,0]
- *                             [--sync=process|disk] [--commitDelayMs=0] [--applyIntervalMs=1000]
+ *   node bench/micro/store.ts [--json] [--seconds=15] [--workers=2] [--partitions=2000] [--rates=1000,5000,20000,0]
+ *                             [--sync=process|disk] [--commitDelayMs=0] [--applyIntervalMs=5000]
  *
  * `cpu` is the CPU time of all threads per message; `net` is that less what the same load costs with commits that do
  * nothing (timers and the generator itself). `p50` and `p99` are from commit() to settled. Rate 0: as fast as possible,
@@ -64,13 +64,13 @@ async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
       json: { type: 'boolean', default: false },
-      seconds: { type: 'string', default: '5' },
+      seconds: { type: 'string', default: '15' },
       workers: { type: 'string', default: '2' },
       partitions: { type: 'string', default: '2000' },
       rates: { type: 'string', default: '1000,5000,20000,0' },
       sync: { type: 'string', default: 'process' },
       commitDelayMs: { type: 'string', default: '0' },
-      applyIntervalMs: { type: 'string', default: '1000' },
+      applyIntervalMs: { type: 'string', default: '5000' },
     },
   });
   const workers = Number(values.workers);

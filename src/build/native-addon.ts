@@ -18,6 +18,7 @@ const PREFIX = 'lmdb-';
 
 /** The native part could be unpacked or loaded nowhere; lists what was tried. */
 export class NativeAddonError extends Error {
+  override readonly name = 'NativeAddonError';
   readonly code = 'ERR_NATIVE_ADDON';
 }
 

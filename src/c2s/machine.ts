@@ -35,6 +35,7 @@ const wait_for_stream: Handler = (c, event) => {
   if (event.ns !== NS.streams || header.contentNs !== NS.client) return c.fail('invalid-namespace'); // §4.9.3.10
   const from = header.from === undefined ? undefined : parseJid(header.from);
   if (header.from !== undefined && from === undefined) return c.fail('invalid-from'); // §4.9.3.9
+  if (from !== undefined && c.account !== undefined && from.bare !== c.account.jid.bare) return c.fail('invalid-from'); // not who has logged in
   c.peerFrom = from?.bare;
   const to = header.to === undefined ? undefined : parseJid(header.to);
   if (to === undefined) return c.fail('improper-addressing'); // §4.9.3.7

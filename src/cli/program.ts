@@ -9,6 +9,7 @@ import type { ModuleSchemas } from '../config/hosts.ts';
 import { nearestName } from '../config/nearest.ts';
 import { parseDuration } from '../config/types.ts';
 import { callControl, streamControl } from '../control/client.ts';
+import { isOperatorError } from '../control/command.ts';
 import { COMMAND_SPECS } from '../control/command-types.ts';
 import type { CommandName, UserRow } from '../control/command-types.ts';
 import { controlPath } from '../control/protocol.ts';
@@ -74,7 +75,7 @@ export async function runCli(input: CliInput): Promise<number> {
       io.stderr.write(`${error.message}\n`);
       return EXIT.failed;
     }
-    if (!(error instanceof OperatorError)) throw error;
+    if (!isOperatorError(error)) throw error;
     io.stderr.write(`${error.code}: ${printable(error.message)}\n`);
     return error.code === 'ERR_NOT_RUNNING' ? EXIT.not_running : EXIT.failed;
   }

@@ -58,6 +58,14 @@ export function commandTable(commands: readonly AnyCommand[]): CommandTable {
   return table;
 }
 
+/** Classes of errors whose code and message are for the operator. By name: layers that do not import each other have one each. */
+const OPERATOR_ERRORS = new Set(['OperatorError', 'ConfigError', 'StoreError', 'NativeAddonError']);
+
+/** Whether the operator can mend it: then its code is stable and its message says how. */
+export function isOperatorError(error: unknown): error is Error & { readonly code: string } {
+  return error instanceof Error && OPERATOR_ERRORS.has(error.name) && typeof (error as { code?: unknown }).code === 'string';
+}
+
 /** A command that may be run: the caller has the role, the arguments are right. */
 export interface PreparedCommand {
   readonly command: AnyCommand;

@@ -4,7 +4,7 @@ import { createServer } from 'node:net';
 import type { Server, Socket } from 'node:net';
 import { dirname } from 'node:path';
 import { OperatorError } from '../kernel/errors.ts';
-import { prepare } from './command.ts';
+import { isOperatorError, prepare } from './command.ts';
 import type { Caller, CommandTable } from './command.ts';
 import { tryLock } from './lock.ts';
 import { LineReader, MAX_REQUEST_BYTES, parseJson, PROTOCOL_VERSION, requestSchema, socketName } from './protocol.ts';
@@ -150,9 +150,7 @@ async function answer(socket: Socket, line: string, caller: Caller, options: Con
 }
 
 function describe(command: string, error: unknown, { onFailure }: ControlOptions): { code: string; message: string } {
-  if (error instanceof OperatorError || (error instanceof Error && error.name === 'ConfigError')) {
-    return { code: (error as OperatorError).code, message: error.message };
-  }
+  if (isOperatorError(error)) return { code: error.code, message: error.message };
   onFailure?.(command, error);
   return { code: 'ERR_COMMAND_FAILED', message: `'${command}' failed inside the server; its log says why.` };
 }

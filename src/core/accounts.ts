@@ -24,7 +24,7 @@ export interface AccountImage {
 
 export async function loadAccount(store: Store, bare: BareJid): Promise<AccountImage> {
   const row = await store.get(ACCOUNTS, bare, []);
-  if (row === undefined) return { row: undefined, scram: [] };
+  // Also where there is no account: less work would tell that from one whose password is wrong.
   const scram = await store.list(CREDENTIALS, bare);
-  return { row, scram: scram.map(({ value }) => value) };
+  return { row, scram: row === undefined ? [] : scram.map(({ value }) => value) };
 }

@@ -136,6 +136,7 @@ export class Life {
   /** The actor is over: last words, those who watch or asked are told, its mail goes back or to its successor. */
   end(cell: Cell, reason: ExitReason): void {
     const { runner, asks, slots, registry, watches, counters, observer } = this.#parts;
+    const wasStopping = cell.phase === STOPPING;
     cell.phase = ENDED;
     cell.held?.clear(runner);
     if (cell.isBuilt) this.#terminate(cell, reason);
@@ -143,7 +144,8 @@ export class Life {
     asks.forget(cell);
     this.#failOpenAsks(cell, reason.kind === 'crash' ? 'crashed' : 'no_actor');
     slots.remove(cell);
-    const hasSuccessor = registry.remove(cell, reason);
+    // One that crashes again and again, perhaps before it has handled anything, would be started for ever by the same mail.
+    const hasSuccessor = registry.remove(cell) && (reason.kind !== 'crash' || wasStopping);
     counters.ended++;
     observer.ended?.(cell.ref, cell.machine.name, reason);
     watches.ended(cell, reason);

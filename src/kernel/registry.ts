@@ -1,4 +1,4 @@
-import type { AnyMachine, ExitReason } from './actor.ts';
+import type { AnyMachine } from './actor.ts';
 import type { Cell, KernelMachine } from './cell.ts';
 
 /** A kind of actor that is reached by name and started when the first message for it arrives. */
@@ -85,12 +85,11 @@ export class Registry {
     return entity.isLocal ? this.#worker : homeWorker(key, this.#workers);
   }
 
-  /** Removes an ended actor's name; whether its mail by name is to start a successor. */
-  remove(cell: Cell, reason: ExitReason): boolean {
+  /** Takes the name of an actor that has ended; false if it had none. */
+  remove(cell: Cell): boolean {
     const { entity, key } = cell;
     if (entity === undefined || entity.cells.get(key) !== cell) return false;
     entity.cells.delete(key);
-    // One that cannot even start would otherwise be restarted for ever by the same mail.
-    return reason.kind !== 'crash';
+    return true;
   }
 }

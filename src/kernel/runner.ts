@@ -105,7 +105,8 @@ export class Runner implements Performer {
 
   /** The state function for `state`. Throws where there is none: an async function, or a name that escaped the compiler. */
   handlerOf(cell: Cell, state: unknown): Handler {
-    const handler: unknown = typeof state === 'string' ? cell.machine.states[state] : undefined;
+    const { states } = cell.machine;
+    const handler: unknown = typeof state === 'string' && Object.hasOwn(states, state) ? states[state] : undefined;
     if (typeof handler === 'function') return handler as Handler;
     throw new Error(`${cell.machine.name} returned ${state instanceof Promise ? 'a promise' : String(state)}, which is not one of its states`);
   }

@@ -3,7 +3,7 @@ import type { Bridges } from './bridge.ts';
 import { ENDED } from './cell.ts';
 import type { Cell } from './cell.ts';
 import type { Delivery } from './delivery.ts';
-import { WATCH } from './mailbox.ts';
+import { NOTICE, WATCH } from './mailbox.ts';
 import { watchKey } from './slots.ts';
 import type { Slots } from './slots.ts';
 
@@ -30,12 +30,15 @@ export class Watches {
   }
 
   monitor(cell: Cell, ref: ActorRef): void {
+    if (ref.node !== this.#parts.node) {
+      this.#parts.delivery.notify(cell, { kind: 'down', ref, reason: NO_ACTOR }, NOTICE);
+      return;
+    }
     const watching = (cell.watching ??= new Map());
     const key = watchKey(ref.id, ref.worker);
     if (watching.has(key)) return;
     watching.set(key, ref);
-    if (ref.node !== this.#parts.node) this.#tell(cell, { kind: 'down', ref, reason: NO_ACTOR });
-    else if (ref.worker === this.#parts.worker) this.add(ref.id, cell.ref);
+    if (ref.worker === this.#parts.worker) this.add(ref.id, cell.ref);
     else if (!this.#parts.bridges.monitor(ref, cell.id)) this.#tell(cell, { kind: 'down', ref, reason: { kind: 'worker_down', worker: ref.worker } });
   }
 

@@ -17,7 +17,8 @@ export class LocalWorker implements WorkerHandle {
   }
 
   async start(): Promise<void> {
-    this.ports = await this.service.start();
+    await this.service.start();
+    this.ports = await this.service.listen(undefined);
     this.state = 'running';
   }
 

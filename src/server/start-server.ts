@@ -49,7 +49,7 @@ export async function startWholeServer(input: StartInput): Promise<StartedServer
   const { config } = loaded;
   ensureDataDir(config);
   // Whoever holds the control socket holds the data directory: it comes before the store.
-  const late: { server?: Server } = {};
+  const late: { server?: Server; isListening: boolean } = { isListening: false };
   const control = await openControl(config.dataDir, late, logger);
   const undo: (() => Promise<unknown>)[] = [() => control.close()];
   try {
@@ -70,7 +70,7 @@ export async function startWholeServer(input: StartInput): Promise<StartedServer
       log: writeLog,
     };
     const workers = Array.from({ length: config.workers.count }, (_, index) => {
-      const makeStart: ConstructorParameters<typeof ThreadWorker>[0]['makeStart'] = (heartbeat, ports): WorkerStart => ({
+      const makeStart: ConstructorParameters<typeof ThreadWorker>[0]['makeStart'] = (heartbeat): WorkerStart => ({
         index,
         workers: config.workers.count,
         config: loaded.config,
@@ -78,7 +78,6 @@ export async function startWholeServer(input: StartInput): Promise<StartedServer
         ticketSecret,
         secret,
         heartbeat,
-        ports: ports ?? (index === 0 ? undefined : workers[0]!.ports),
       });
       const { heapBytes, stallMs } = config.workers;
       return new ThreadWorker({ index, main, makeStart, heapBytes, stallMs, stopMs: config.stopMs });
@@ -92,13 +91,16 @@ export async function startWholeServer(input: StartInput): Promise<StartedServer
           id: `worker ${worker.index}`,
           restart: 'permanent' as const,
           shutdownMs: config.stopMs + WORKER_GRACE_MS,
-          start: (onExit: (reason: ExitReason) => void) => startWorker(worker, workers, onExit, logger),
+          start: (onExit: (reason: ExitReason) => void) => startWorker(worker, workers, () => late.isListening, onExit, logger),
         })),
       },
       (reason) => onGivenUp(reason.kind === 'crash' ? reason.error : reason.kind),
     );
     undo.unshift(() => supervisor.stop('shutdown'));
     await supervisor.start();
+    // All are joined: only now can every account be reached by whoever connects.
+    for (const worker of workers) await worker.listen(workers[0] === worker ? undefined : workers[0]!.ports);
+    late.isListening = true;
 
     const server = new Server({
       config,
@@ -132,6 +134,7 @@ export async function startWholeServer(input: StartInput): Promise<StartedServer
 async function startWorker(
   worker: ThreadWorker,
   workers: readonly ThreadWorker[],
+  mayListen: () => boolean,
   onExit: (reason: ExitReason) => void,
   logger: Logger,
 ): Promise<ChildHandle> {
@@ -148,6 +151,7 @@ async function startWorker(
     await worker.control.connectPeer(other.index, transfer(port1, [port1]));
     await other.control.connectPeer(worker.index, transfer(port2, [port2]));
   }
+  if (mayListen()) await worker.listen();
   logger.info('worker_up', { worker: worker.index, restarts: worker.restarts });
   return { stop: () => worker.stop() };
 }

@@ -22,7 +22,7 @@ export interface ThreadWorkerOptions {
   readonly index: number;
   readonly main: MainControl;
   /** What the thread is started with, made anew for each life. */
-  readonly makeStart: (heartbeat: SharedArrayBuffer, ports: ListeningPorts | undefined) => WorkerStart;
+  readonly makeStart: (heartbeat: SharedArrayBuffer) => WorkerStart;
   readonly heapBytes: number;
   /** An event loop that stands still for longer is given up. */
   readonly stallMs: number;
@@ -54,7 +54,7 @@ export class ThreadWorker implements WorkerHandle {
   }
 
   /**
-   * Starts the thread and waits until it listens.
+   * Starts the thread and waits until it is ready to be joined to the others and to listen.
    *
    * @param onExit called once when this life ends unasked, with the reason.
    */
@@ -63,11 +63,10 @@ export class ThreadWorker implements WorkerHandle {
     this.restarts++;
     this.state = this.restarts === 0 ? 'starting' : 'restarting';
     const heartbeat = new SharedArrayBuffer(8);
-    const hasListened = this.ports.c2s.length + this.ports.c2sTls.length > 0;
     const channel = new MessageChannel();
     expose(main, nodeEndpoint(channel.port1));
     channel.port1.unref();
-    const data: ThreadData = { start: makeStart(heartbeat, hasListened ? this.ports : undefined), mainPort: channel.port2 };
+    const data: ThreadData = { start: makeStart(heartbeat), mainPort: channel.port2 };
     const entry = workerEntry();
     const thread = new Worker(entry.script, {
       ...entry.options,
@@ -96,9 +95,15 @@ export class ThreadWorker implements WorkerHandle {
       });
     });
     ended.catch(() => undefined); // told by onExit once the thread runs
-    this.ports = await Promise.race([this.remote.start(), ended]);
+    await Promise.race([this.remote.start(), ended]);
     this.state = 'running';
     this.watch(heartbeat, thread, (why) => (reason = why));
+  }
+
+  /** @param ports what an earlier worker listens on. A later life listens where its first one did. */
+  async listen(ports?: ListeningPorts): Promise<void> {
+    const hasListened = this.ports.c2s.length + this.ports.c2sTls.length > 0;
+    this.ports = await this.control.listen(hasListened ? this.ports : ports);
   }
 
   async status(): Promise<WorkerStatus> {

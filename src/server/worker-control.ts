@@ -22,8 +22,6 @@ export interface WorkerStart {
   readonly secret: Uint8Array;
   /** The event loop writes the time here (milliseconds, Atomics): the watchdog's view of it. */
   readonly heartbeat: SharedArrayBuffer;
-  /** Ports already chosen by an earlier worker where the configuration says 0. */
-  readonly ports: ListeningPorts | undefined;
 }
 
 /** Where the server listens, by kind; empty where off. */
@@ -67,8 +65,14 @@ export type AccountRequest =
 
 /** A worker, as the main thread sees it. */
 export interface WorkerControl {
-  /** Opens the store and the listeners. Rejects with a sentence for the operator. */
-  start(): Promise<ListeningPorts>;
+  /** Opens the store and makes everything ready but the listeners. Rejects with a sentence for the operator. */
+  start(): Promise<void>;
+  /**
+   * Accepts clients from now on; by then the worker must be joined to its peers.
+   *
+   * @param ports those that an earlier worker, or life of this one, listens on; undefined: by the configuration.
+   */
+  listen(ports: ListeningPorts | undefined): Promise<ListeningPorts>;
   /** The way to another worker: new, or in place of one that died. */
   connectPeer(worker: number, port: MessagePort): void;
   peerDown(worker: number): void;

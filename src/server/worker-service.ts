@@ -63,7 +63,7 @@ export class WorkerService implements WorkerControl {
     this.beat();
   }
 
-  async start(): Promise<ListeningPorts> {
+  async start(): Promise<void> {
     const { start, main } = this.options;
     // Not loaded where it is not used: embedded servers keep their data in memory.
     this.store = this.options.store ?? (await (await import('./open-store.ts')).openStore(start.config));
@@ -82,7 +82,36 @@ export class WorkerService implements WorkerControl {
       certificateAddresses: certificates?.parseCertificateAddresses,
       onAuthenticated: (transport) => this.authenticated(transport),
     });
-    return this.openListeners();
+  }
+
+  async listen(ports: ListeningPorts | undefined): Promise<ListeningPorts> {
+    const { config, workers } = this.options.start;
+    const open = async (wanted: readonly number[], kind: TlsEntry, setting: string): Promise<number[]> => {
+      const opened: number[] = [];
+      for (const port of wanted) {
+        const listener = await listen({
+          ...(config.listen.includes('*') ? {} : { hosts: config.listen }),
+          port,
+          setting,
+          reusePort: workers > 1,
+          checkUnused: ports === undefined && workers > 1, // a worker that is replaced shares its ports with those that live
+          kind,
+          tls: this.tls,
+          flushQueue: this.flushQueue,
+          admission: this.admission,
+          accept: (transport) => this.running.accept(transport),
+          onAcceptError: (error) => this.logger.error('accept_failed', { code: error.code }),
+        });
+        if (listener.kind === 'listen_problem') throw new Error(listener.text);
+        this.listeners.push(listener);
+        opened.push(listener.port);
+      }
+      return opened;
+    };
+    return {
+      c2s: await open(ports?.c2s ?? config.c2s.ports, 'starttls', 'ROOKERY_C2S_PORT'),
+      c2sTls: await open(ports?.c2sTls ?? config.c2s.tlsPorts, 'direct_tls', 'ROOKERY_C2S_TLS_PORT'),
+    };
   }
 
   connectPeer(worker: number, port: MessagePort): void {
@@ -155,36 +184,6 @@ export class WorkerService implements WorkerControl {
   private get running(): Runtime {
     if (this.runtime === undefined) throw new Error('the worker has not started yet');
     return this.runtime;
-  }
-
-  private async openListeners(): Promise<ListeningPorts> {
-    const { config, ports, index, workers } = this.options.start;
-    const open = async (wanted: readonly number[], kind: TlsEntry, setting: string): Promise<number[]> => {
-      const opened: number[] = [];
-      for (const port of wanted) {
-        const listener = await listen({
-          ...(config.listen.includes('*') ? {} : { hosts: config.listen }),
-          port,
-          setting,
-          reusePort: workers > 1,
-          checkUnused: ports === undefined && workers > 1, // a worker that is replaced shares its ports with those that live
-          kind,
-          tls: this.tls,
-          flushQueue: this.flushQueue,
-          admission: this.admission,
-          accept: (transport) => this.running.accept(transport),
-          onAcceptError: (error) => this.logger.error('accept_failed', { code: error.code }),
-        });
-        if (listener.kind === 'listen_problem') throw new Error(listener.text);
-        this.listeners.push(listener);
-        opened.push(listener.port);
-      }
-      return opened;
-    };
-    return {
-      c2s: await open(ports?.c2s ?? config.c2s.ports, 'starttls', 'ROOKERY_C2S_PORT'),
-      c2sTls: await open(ports?.c2sTls ?? config.c2s.tlsPorts, 'direct_tls', 'ROOKERY_C2S_TLS_PORT'),
-    };
   }
 
   private loadTls(): TlsContexts | undefined {

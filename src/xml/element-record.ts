@@ -35,6 +35,9 @@ export interface OuterPrefix {
 /** In scope where no stream header was read. */
 export const NO_SCOPE: StreamScope = { prefixes: [], uris: [], defaultNs: '', declarations: 0, rootName: undefined };
 
+/** Stands for the namespace of the prefix `xml`, which is bound to no other. */
+const XML_URI_ID = -1_000_000;
+
 /** Fields of one attribute in `attributes`. */
 export const ATTRIBUTE_FIELDS = 6;
 export const NAME_AT = 0;
@@ -84,6 +87,8 @@ export class ElementRecord {
   /** Namespace bindings in scope below the header's: prefix and URI. */
   prefixes: string[] = [];
   uris: string[] = [];
+  /** Per binding: equal for equal URIs, so that long ones are compared once and not for each pair of attributes. */
+  private uriIds: number[] = [];
   /** Default namespaces declared in scope, below the header's. */
   defaultDeclarations = 0;
 
@@ -96,9 +101,11 @@ export class ElementRecord {
   protected open = new Int32Array(16 * OPEN_FIELDS);
   /** Per open element: the default namespace inside. */
   protected defaults: string[] = [];
-  /** Bindings that stand outside of the body; whether the one found last is among them. */
+  /** Bindings that stand outside of the body. */
   protected outerBindings = 0;
+  /** Of the binding that `lookup` found: whether it is one of those, and its URI's id. */
   protected isOuterBinding = false;
+  private uriId = 0;
 
   protected nameAt = 0;
   /** Where the name of the tag read last ends. */
@@ -140,6 +147,7 @@ export class ElementRecord {
     if (this.prefixes.length > 0) {
       this.prefixes.length = 0;
       this.uris.length = 0;
+      this.uriIds.length = 0;
     }
     this.defaultDeclarations = 0;
     this.depth = 0;
@@ -159,16 +167,19 @@ export class ElementRecord {
     for (let i = prefixes.length - 1; i >= 0; i--) {
       if (prefixes[i] === prefix) {
         this.isOuterBinding = i < this.outerBindings;
+        this.uriId = this.uriIds[i]!;
         return uris[i];
       }
     }
     for (let i = scope.prefixes.length - 1; i >= 0; i--) {
       if (scope.prefixes[i] === prefix) {
         this.isOuterBinding = true;
+        this.uriId = this.uriIdOf(scope.uris[i]!);
         return scope.uris[i];
       }
     }
     this.isOuterBinding = false;
+    this.uriId = XML_URI_ID;
     return prefix === 'xml' ? XML_NS : undefined;
   }
 
@@ -223,6 +234,7 @@ export class ElementRecord {
       const prefix = intern(buf, base + this.colonAt + 1, base + this.tokenEnd).text;
       if (prefix === 'xml') return uri === XML_NS || this.refuse(FAILURES.namespace);
       if (prefix === 'xmlns' || uri === '' || uri === XML_NS || uri === XMLNS_NS) return this.refuse(FAILURES.namespace);
+      this.uriIds.push(this.uriIdOf(uri));
       this.prefixes.push(prefix);
       this.uris.push(uri);
     }
@@ -295,6 +307,7 @@ export class ElementRecord {
     if (this.prefixes.length > bindings) {
       this.prefixes.length = bindings;
       this.uris.length = bindings;
+      this.uriIds.length = bindings;
     }
     this.defaultDeclarations = defaults;
   }
@@ -306,6 +319,14 @@ export class ElementRecord {
     return uri;
   }
 
+  /** The place of the first binding to `uri`, those of the header counted down from -1. */
+  private uriIdOf(uri: string): number {
+    const ofHeader = this.scope.uris.indexOf(uri);
+    if (ofHeader >= 0) return -1 - ofHeader;
+    const ofElement = this.uris.indexOf(uri);
+    return ofElement >= 0 ? this.uriIds[ofElement]! : this.uris.length;
+  }
+
   protected noteOuterPrefix(prefix: string, uri: string): void {
     this.mustRewrite = true;
     for (const outer of this.outerPrefixes) if (outer.prefix === prefix) return;
@@ -315,21 +336,23 @@ export class ElementRecord {
   /** Attributes with a prefix: it must be bound, and no two may have one expanded name. Namespaces in XML 1.0 §5, §6.3 */
   protected checkPrefixes(buf: Buffer, base: number): boolean {
     const { attributes } = this;
-    const seen: { readonly uri: string; readonly at: number; readonly length: number }[] | undefined =
+    const seen: { readonly uriId: number; readonly at: number; readonly length: number }[] | undefined =
       this.prefixedAttributes > 1 ? [] : undefined;
     for (let i = this.headAttributes; i < this.attributeCount; i++) {
       const field = i * ATTRIBUTE_FIELDS;
       const colonAt = attributes[field + COLON_AT]!;
       if (colonAt < 0 || (attributes[field + FLAGS]! & IS_DECLARATION) !== 0) continue;
-      const uri = this.resolve(intern(buf, base + attributes[field + NAME_AT]!, base + colonAt).text);
-      if (uri === undefined) return this.refuse(FAILURES.prefix);
+      if (this.resolve(intern(buf, base + attributes[field + NAME_AT]!, base + colonAt).text) === undefined)
+        return this.refuse(FAILURES.prefix);
       if (seen === undefined) return true;
+      const { uriId } = this;
       const at = base + colonAt + 1;
       const length = base + attributes[field + NAME_END]! - at;
       for (const other of seen) {
-        if (other.length === length && other.uri === uri && isSameBytes(buf, other.at, at, length)) return this.refuse(FAILURES.duplicate);
+        if (other.uriId === uriId && other.length === length && isSameBytes(buf, other.at, at, length))
+          return this.refuse(FAILURES.duplicate);
       }
-      seen.push({ uri, at, length });
+      seen.push({ uriId, at, length });
     }
     return true;
   }

@@ -30,6 +30,9 @@ const NO_ATTRS: readonly string[] = [];
 
 /** Whole elements up to this many bytes become one string that values and body are cut from: faster than one each, and no more than this is kept alive by a short value. */
 const SHARED_TEXT_BYTES = 512;
+/** A body may grow to so many times what was received, and these bytes, when it is re-written to declare its own prefixes. */
+const REWRITE_FACTOR = 4;
+const REWRITE_BYTES = 4096;
 /** Least room for an unfinished element. */
 const LEAST_BUFFER_BYTES = 128;
 /** Scanners kept for reuse, per thread; each takes about 2 KiB. One is enough where elements come whole. */
@@ -297,7 +300,7 @@ export class Framer {
       const rewritten = rewriteBody(body, {
         prefixes: scanner.outerPrefixes,
         defaultNs: isDefaultOther ? scanner.contentNs : undefined,
-        maxBytes: this.limits.maxBytes,
+        maxBytes: Math.min(this.limits.maxBytes, bytes * REWRITE_FACTOR + REWRITE_BYTES),
       });
       if (rewritten === undefined) return FAILURES.maxRewrittenBytes;
       body = rewritten;
@@ -353,7 +356,7 @@ export class Framer {
   }
 }
 
-/** The one place frames of all kinds with content are made, so that they have one shape. */
+/** In the order of `closeFrame`, so that all frames have one shape. */
 function makeFrame(kind: FrameKind, scanner: Scanner, contentNs: string, attrs: readonly string[], body: string, bytes: number): Frame {
   const children = scanner.children.length === 0 ? NO_CHILDREN : scanner.children;
   return { kind, name: scanner.name, ns: scanner.ns, contentNs, attrs, children, hasText: scanner.hasText, body, bytes };

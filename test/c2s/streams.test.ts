@@ -90,9 +90,7 @@ for (const [what, text] of [
 ] as const) {
   transcript(`RFC 6120 §4.9.3.13: ${what} is not well-formed`, async (cast) => {
     const client = await cast.raw();
-    await client.opensStream();
-    await client.receivesStream();
-    await client.receivesFeatures();
+    await client.beginsStream();
     await client.sends(text);
     await client.isClosedWith('not-well-formed');
   });
@@ -107,9 +105,7 @@ for (const [what, text] of [
 ] as const) {
   transcript(`RFC 6120 §4.9.3.18, §11.1: ${what} is restricted XML`, { differs: { ejabberd: 'closes as not-well-formed', prosody: 'closes some of these as not-well-formed' } }, async (cast) => {
     const client = await cast.raw();
-    await client.opensStream();
-    await client.receivesStream();
-    await client.receivesFeatures();
+    await client.beginsStream();
     await client.sends(text);
     await client.isClosedWith('restricted-xml');
   });
@@ -123,9 +119,7 @@ transcript('RFC 6120 §11.1: also in front of the stream header', { onlyOurs: 'o
 
 transcript('RFC 6120 §4.9.3.1, §11.4: a prefix nobody declared', { differs: { prosody: 'closes as not-well-formed', ejabberd: 'takes it for an element' } }, async (cast) => {
   const client = await cast.raw();
-  await client.opensStream();
-  await client.receivesStream();
-  await client.receivesFeatures();
+  await client.beginsStream();
   await client.sends('<foo:message/>');
   await client.isClosedWith('bad-namespace-prefix');
 });
@@ -172,9 +166,7 @@ transcript('RFC 6120 §4.9.3.11: something that is no stream', { onlyOurs: 'othe
 
 transcript('RFC 6120 §4.3.3: a second header where none is due', { differs: { prosody: 'closes as not-well-formed', ejabberd: 'closes as not-well-formed' } }, async (cast) => {
   const client = await cast.raw();
-  await client.opensStream();
-  await client.receivesStream();
-  await client.receivesFeatures();
+  await client.beginsStream();
   await client.sends(`${HEADER} to='${cast.domain}'>`);
   await client.closedSomehow(['invalid-xml', 'not-well-formed', 'policy-violation', 'bad-format', 'unsupported-stanza-type']);
 });
@@ -182,9 +174,7 @@ transcript('RFC 6120 §4.3.3: a second header where none is due', { differs: { p
 for (const stanza of [`<message to='x@y'><body>Ay me</body></message>`, '<presence/>', `<iq type='get' id='i1'><query xmlns='jabber:iq:roster'/></iq>`]) {
   transcript(`RFC 6120 §4.9.3.12: nothing is done for somebody unknown: ${stanza.slice(1, 9)}`, { differs: { prosody: 'answers with a stanza error' } }, async (cast) => {
     const client = await cast.raw();
-    await client.opensStream();
-    await client.receivesStream();
-    await client.receivesFeatures();
+    await client.beginsStream();
     await client.sends(stanza);
     await client.isClosedWith('not-authorized');
   });
@@ -192,9 +182,7 @@ for (const stanza of [`<message to='x@y'><body>Ay me</body></message>`, '<presen
 
 transcript('RFC 6120 §4.9.3.24: an element that is no stanza', { differs: { ejabberd: 'closes otherwise' } }, async (cast) => {
   const client = await cast.raw();
-  await client.opensStream();
-  await client.receivesStream();
-  await client.receivesFeatures();
+  await client.beginsStream();
   await client.sends(`<pubsub xmlns='jabber:client'/>`);
   await client.isClosedWith('unsupported-stanza-type');
 });
@@ -202,9 +190,7 @@ transcript('RFC 6120 §4.9.3.24: an element that is no stanza', { differs: { eja
 transcript('RFC 6120 §4.9.3.14: more than may be sent before login', { onlyOurs: 'our limits' }, async (cast) => {
   const opened = async (): Promise<StreamClient> => {
     const client = await cast.raw();
-    await client.opensStream();
-    await client.receivesStream();
-    await client.receivesFeatures();
+    await client.beginsStream();
     return client;
   };
   const large = await opened();
@@ -233,9 +219,7 @@ transcript('RFC 6120 §4.9.3.14: a header without end', { onlyOurs: 'our limits'
 transcript('RFC 6120 §4.9.3.4: a connection on which nothing happens ends', { onlyOurs: 'needs its clock' }, async (cast) => {
   const silent = await cast.raw();
   const polite = await cast.raw();
-  await polite.opensStream();
-  await polite.receivesStream();
-  await polite.receivesFeatures();
+  await polite.beginsStream();
   await cast.advance(29_000);
   assert.deepEqual([silent.pending, polite.pending], [[], []]);
   await cast.advance(2_000);
@@ -245,9 +229,7 @@ transcript('RFC 6120 §4.9.3.4: a connection on which nothing happens ends', { o
 
 transcript('RFC 6120 §4.4: the end of a stream is answered with the end of ours', async (cast) => {
   const client = await cast.raw();
-  await client.opensStream();
-  await client.receivesStream();
-  await client.receivesFeatures();
+  await client.beginsStream();
   await client.sends('</stream:stream>');
   await client.isClosed();
 });

@@ -37,6 +37,13 @@ test('serve is what happens without a command; its exit code is the program’s'
   }
 });
 
+test('serve: what an operator can mend is one line, a bug is not hidden', async () => {
+  const failure = (name: string) => Object.assign(new Error('It is so. Do this.'), { name, code: 'ERR_STORE_FULL' });
+  const { code, err } = await run([], { serve: () => Promise.reject(failure('StoreError')) });
+  assert.deepEqual([code, err], [EXIT.failed, 'ERR_STORE_FULL: It is so. Do this.\n']);
+  await assert.rejects(run([], { serve: () => Promise.reject(failure('TypeError')) }), /It is so/);
+});
+
 test('wrong usage: unknown commands with a suggestion, unknown options, missing arguments', async () => {
   for (const [args, message] of [
     [['statsu'], 'did you mean status?'],

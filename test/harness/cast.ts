@@ -1,6 +1,7 @@
 /** The people of a transcript: clients that are logged in by the time the first of them acts. */
 import { randomBytes } from 'node:crypto';
 import type { Captures } from './match.ts';
+import type { MemoryTarget } from './memory-target.ts';
 import { StreamClient, type Log } from './stream-client.ts';
 import type { RawConnection, Target } from './target.ts';
 import { printXml, type XmlElement } from './xml.ts';
@@ -152,6 +153,18 @@ export class Client {
     this.left();
   }
 
+  /** The server ends the stream with one of these errors. */
+  async closedSomehow(conditions: readonly string[]): Promise<void> {
+    await (await this.live()).closedSomehow(conditions);
+    this.left();
+  }
+
+  /** Sends a space between stanzas. RFC 6120 §4.6.1 */
+  async keepsAlive(): Promise<void> {
+    (await this.live()).write(' ');
+    await this.cast.target.settle();
+  }
+
   /** The server ends the stream. */
   async isClosed(): Promise<void> {
     await (await this.live()).isClosed();
@@ -276,6 +289,12 @@ export class Cast {
     await this.target.settle();
     await this.target.advance(ms);
     await this.target.settle();
+  }
+
+  /** Our own server's inside. Not for others. */
+  get memory(): MemoryTarget {
+    if (!('runtime' in this.target)) throw new NotPlayable('looks into our own server');
+    return this.target as MemoryTarget;
   }
 
   /** The server starts anew over what it has stored; whoever was connected is not. The accounts stay. */

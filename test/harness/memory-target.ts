@@ -14,6 +14,7 @@ import { derive, verify } from '../../src/pool.ts';
 import { opaqueString } from '../../src/xmpp/precis.ts';
 import { makeJid } from '../../src/xmpp/jid.ts';
 import { Runtime } from '../../src/server/runtime.ts';
+import type { AccountRequest } from '../../src/server/worker-control.ts';
 import { moduleSchemas } from '../../src/server/module-schemas.ts';
 import { openMemory, type MemoryStore } from '../../src/store/memory.ts';
 import type { RawConnection, Target, TargetOptions } from './target.ts';
@@ -48,6 +49,8 @@ export interface MemoryTarget extends Target {
   readonly logged: readonly { readonly level: string; readonly what: string; readonly fields: Readonly<Record<string, unknown>> }[];
   /** Crashes of actors so far. They fail the transcript unless it takes them out. */
   readonly crashes: string[];
+  /** Asks an account of the domain, as the operator's commands do. */
+  ask(local: string, request: AccountRequest): Promise<unknown>;
   /** Options of the connections made from now on. */
   connectionOptions: MemoryPairOptions;
 }
@@ -76,7 +79,7 @@ export async function startMemoryTarget(options: TargetOptions = {}, store: Memo
     }
     clock.run();
   };
-  const ask = (local: string, request: Parameters<Runtime['ask']>[1]) => {
+  const ask = (local: string, request: AccountRequest): Promise<unknown> => {
     const answer = runtime.ask(makeJid(local, config.hosts[0]!.domain)!.bare, request);
     return settle().then(() => answer);
   };
@@ -90,6 +93,7 @@ export async function startMemoryTarget(options: TargetOptions = {}, store: Memo
     clock,
     logged,
     crashes,
+    ask,
     connectionOptions: {},
     settle,
     async connect() {

@@ -191,6 +191,13 @@ export class StreamClient {
     if (event.kind !== 'closed') this.fail(`${this.name} expected the end of the connection but ${describeEvent(event)}`);
   }
 
+  /** Sends a stream header and takes the server's with its features, which are returned. */
+  async beginsStream(attrs: Readonly<Record<string, string | undefined>> = {}): Promise<XmlElement> {
+    await this.opensStream(attrs);
+    await this.receivesStream();
+    return this.receivesFeatures();
+  }
+
   /** STARTTLS from the features on; afterwards a new stream is due. */
   async startsTls(): Promise<void> {
     await this.sends(`<starttls xmlns='${TLS}'/>`);
@@ -201,15 +208,11 @@ export class StreamClient {
 
   /** Everything from the first header to the features after SASL, with TLS if the server wants it. */
   async logsIn({ local, password }: Login): Promise<XmlElement> {
-    await this.opensStream();
-    await this.receivesStream();
-    let features = await this.receivesFeatures();
+    let features = await this.beginsStream();
     const startTls = childOf(features, 'starttls', TLS);
     if (!this.isTls && startTls !== undefined && childOf(startTls, 'required', TLS) !== undefined) {
       await this.startsTls();
-      await this.opensStream();
-      await this.receivesStream();
-      features = await this.receivesFeatures();
+      features = await this.beginsStream();
     }
     const mechanisms = childOf(features, 'mechanisms', SASL);
     const names = mechanisms === undefined ? [] : childElements(mechanisms).map(textOf);
@@ -219,9 +222,7 @@ export class StreamClient {
     } else {
       await scramLogin(this, local, password, names);
     }
-    await this.opensStream();
-    await this.receivesStream();
-    return this.receivesFeatures();
+    return this.beginsStream();
   }
 
   /** Binds a resource. RFC 6120 §7. Returns the full JID. */

@@ -222,14 +222,10 @@ transcript('XEP-0160: a restart of the server keeps the queue', { onlyOurs: 'res
 transcript('XEP-0175: an anonymous account has no queue', { config: { accounts: { anonymousHosts: ['capulet.lit'] } } }, async (cast) => {
   const { romeo } = cast;
   const guest = await cast.raw('guest');
-  await guest.opensStream();
-  await guest.receivesStream();
-  await guest.receivesFeatures();
+  await guest.beginsStream();
   await guest.sends(`<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='ANONYMOUS'/>`);
   await guest.receives(`<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>`);
-  await guest.opensStream();
-  await guest.receivesStream();
-  await guest.receivesFeatures();
+  await guest.beginsStream();
   const full = await guest.binds();
   await romeo.sends(chat(full.split('/')[0]!, 'm1'));
   await romeo.receives(`<message type='error' id='m1'>${SERVICE_UNAVAILABLE}</message>`);

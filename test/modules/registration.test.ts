@@ -15,9 +15,7 @@ const fields = (username: string, password: string) => `<query xmlns='${REGISTER
 /** A stream before login, its features read. */
 async function connected(cast: CastOfClients): Promise<StreamClient> {
   const client = await cast.raw();
-  await client.opensStream();
-  await client.receivesStream();
-  await client.receivesFeatures();
+  await client.beginsStream();
   return client;
 }
 
@@ -65,9 +63,7 @@ transcript('XEP-0077 §3.1: an account is made, and can be used on the same stre
   await client.receives(`<iq type='result' id='r2'/>`);
   await client.sends(`<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>${Buffer.from('\0bill\0calliope the muse').toString('base64')}</auth>`);
   await client.receives(`<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>`);
-  await client.opensStream();
-  await client.receivesStream();
-  await client.receivesFeatures();
+  await client.beginsStream();
   assert.equal(await client.binds('globe'), `bill@${cast.domain}/globe`);
 });
 
@@ -189,9 +185,7 @@ transcript('XEP-0077 §3.3: a password is changed, and the old one is of no use'
   await romeo.receivesNothing();
   await (await cast.raw()).logsIn({ local: romeo.local, password: 'wherefore art thou' });
   const late = await cast.raw();
-  await late.opensStream();
-  await late.receivesStream();
-  await late.receivesFeatures();
+  await late.beginsStream();
   await late.sends(`<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>${Buffer.from(`\0${romeo.local}\0${cast.passwordOf('romeo')}`).toString('base64')}</auth>`);
   await late.receives(`<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>{any}</failure>`);
   await romeo.sends(`<iq type='set' id='c2' to='${cast.domain}'>${fields(romeo.local, cast.passwordOf('romeo'))}</iq>`);

@@ -96,7 +96,7 @@ async function workerOf(server: Server, jid: string): Promise<number> {
 /** Sessions of `local` until one is connected to `worker`: the kernel of the system spreads connections as it likes. */
 async function logInAt(server: Server, local: string, worker: number): Promise<LoadClient> {
   for (let i = 0; i < 200; i++) {
-    const client = await logIn(server, local, `r${i}`);
+    const client = await logIn(server, local, `to-worker-${worker}-${i}`);
     if ((await workerOf(server, client.jid)) === worker) return client;
     client.close();
   }
@@ -120,6 +120,7 @@ test('a killed worker comes back, its accounts are reachable, sessions elsewhere
 
   // Its socket never closed; its session was brought to the new actor, which routes to it again.
   const heard = orphan.ask('', /<body>still there\?<\/body>/);
+  heard.catch(() => undefined); // awaited below, unless something fails before
   const say = async (): Promise<void> => {
     await friend.ask(`<iq type='get' id='ready' to='${lost}@localhost'><query xmlns='jabber:iq:last'/></iq>`, /id='ready'/);
     friend.send(`<message to='${lost}@localhost' type='chat'><body>still there?</body></message>`);

@@ -14,6 +14,7 @@ import type { CrashReport } from '../../src/kernel/observer.ts';
 import { MODULES } from '../../src/modules/index.ts';
 import { memoryPair, type MemoryClient, type MemoryPairOptions } from '../../src/net/memory-pair.ts';
 import { derive, verify } from '../../src/pool.ts';
+import { parseCertificateAddresses } from '../../src/sasl/certificate-addresses.ts';
 import { moduleSchemas } from '../../src/server/module-schemas.ts';
 import { Runtime } from '../../src/server/runtime.ts';
 import type { AccountRequest } from '../../src/server/worker-control.ts';
@@ -104,6 +105,7 @@ export class Scene {
       modules: [...MODULES, ...modules],
       secret: Buffer.alloc(32, 7),
       now: () => this.clock.now(),
+      certificateAddresses: parseCertificateAddresses,
     });
     this.cast = withNames(new Cast(this.target()));
   }

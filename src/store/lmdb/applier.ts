@@ -243,7 +243,7 @@ export class Applier {
       return;
     }
     this.#current = this.#next;
-    this.#next = new Window();
+    this.#next = new Window(this.#current);
     this.#currentWaiters = waiters;
     // Neighbours share pages.
     this.#queue = [...this.#current.changes.partitions.values()].sort((a, b) => (a.packed < b.packed ? -1 : 1));

@@ -23,6 +23,7 @@ export const MISS = -1;
 export const GONE = -2;
 
 const NONE = -1;
+/** A power of two. */
 const INITIAL_CHANGES = 1024;
 /** A partition with more changes than this is searched by an index, made when it is first searched. */
 const INDEX_CHANGES = 32;
@@ -52,14 +53,23 @@ export class Changes<P extends ChangedPartition> {
   /** Absolute numbers of the oldest change and of the next one. */
   #head = 0;
   #tail = 0;
-  #chunk = new Int32Array(INITIAL_CHANGES);
-  #offset = new Int32Array(INITIAL_CHANGES);
-  #previous = new Float64Array(INITIAL_CHANGES);
-  #tick = new Float64Array(INITIAL_CHANGES);
+  #chunk: Int32Array;
+  #offset: Int32Array;
+  #previous: Float64Array;
+  #tick: Float64Array;
   #owner: (P | undefined)[] = [];
 
-  constructor(create: (packed: Packed) => P) {
+  /** `capacity`: how many changes there is room for before it must grow. A power of two. */
+  constructor(create: (packed: Packed) => P, capacity = INITIAL_CHANGES) {
     this.#create = create;
+    this.#chunk = new Int32Array(capacity);
+    this.#offset = new Int32Array(capacity);
+    this.#previous = new Float64Array(capacity);
+    this.#tick = new Float64Array(capacity);
+  }
+
+  get capacity(): number {
+    return this.#tick.length;
   }
 
   /** Memory held, roughly. */

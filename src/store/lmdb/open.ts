@@ -40,9 +40,9 @@ export interface LmdbOptions {
   readonly maxGroupBytes?: number;
   /** With more of this thread's changes in memory, waiting for LMDB, commits stay unsettled until there is less. Default 64 MiB. */
   readonly maxUnappliedBytes?: number;
-  /** First opener: how often changes are applied to LMDB. Default 1000. Longer costs less, and memory. */
+  /** First opener: how often changes are applied to LMDB. Default 5000. Longer costs less time, more memory and recovery. */
   readonly applyIntervalMs?: number;
-  /** A thread that has written this much asks for it sooner. Default 8 MiB. */
+  /** A thread that has written this much asks for it sooner. Default 16 MiB. */
   readonly applyBytes?: number;
   /** First opener: rows in one LMDB transaction, about a millisecond per 200. Default 1000. */
   readonly applyRows?: number;
@@ -123,7 +123,7 @@ async function openFirst(directory: string, lock: StoreLock, options: LmdbOption
       env,
       shared,
       directory: join(directory, 'journal'),
-      intervalMs: options.applyIntervalMs ?? 1000,
+      intervalMs: options.applyIntervalMs ?? 5000,
       rowsPerTransaction: options.applyRows ?? 1000,
       onTrouble: options.onTrouble,
     });
@@ -186,7 +186,7 @@ function makeStore(directory: string, env: Env, shared: Shared, link: ApplierLin
     maxBatchBytes: options.maxBatchBytes ?? 8 * MIB,
     maxGroupBytes: options.maxGroupBytes ?? 32 * MIB,
     maxUnappliedBytes: options.maxUnappliedBytes ?? 64 * MIB,
-    wakeBytes: options.applyBytes ?? 8 * MIB,
+    wakeBytes: options.applyBytes ?? 16 * MIB,
     wake: () => link.wake(),
   });
   return new LmdbStore({ env, shared, committer, link, close });

@@ -110,11 +110,11 @@ export class Shared {
 
   /** The tag of the partition's unapplied changes, 0 if there are none; `undefined` if nobody can tell. */
   tagAt({ first, fingerprint }: Place): number | undefined {
+    // Plain reads do: whoever was told of a commit has been told after its mark was made.
+    const entries = this.#i32;
     const start = (FIRST_ENTRY + first) * 2;
-    for (let i = start; i < start + BUCKET_ENTRIES * 2; i += 2) {
-      if (Atomics.load(this.#i32, i) === fingerprint) return Atomics.load(this.#i32, i + 1);
-    }
-    return Atomics.load(this.#i32, CROWDED) === 0 ? 0 : undefined;
+    for (let i = start; i < start + BUCKET_ENTRIES * 2; i += 2) if (entries[i] === fingerprint) return entries[i + 1];
+    return entries[CROWDED] === 0 ? 0 : undefined;
   }
 
   /**
@@ -122,35 +122,35 @@ export class Shared {
    * settles. Returns the tag that was there, 0 if none.
    */
   mark({ first, fingerprint }: Place, tag: number): number {
+    const entries = this.#i32;
     const start = FIRST_ENTRY + first;
-    const end = start + BUCKET_ENTRIES;
     for (;;) {
       let free = -1;
-      let retry = false;
-      for (let entry = start; entry < end; entry++) {
-        const found = Atomics.load(this.#i32, entry * 2);
-        if (found === 0 && free < 0) free = entry;
-        if (found !== fingerprint) continue;
-        const before = Atomics.load(this.#i32, entry * 2 + 1);
-        if (before !== 0 && Atomics.compareExchange(this.#i32, entry * 2 + 1, before, tag) === before) return before;
-        retry = true; // freed, or marked by another thread, in between
-        break;
+      let found = -1;
+      for (let entry = start; entry < start + BUCKET_ENTRIES && found < 0; entry++) {
+        const other = entries[entry * 2]!;
+        if (other === fingerprint) found = entry;
+        else if (other === 0 && free < 0) free = entry;
       }
-      if (retry) continue;
-      if (free < 0) {
-        Atomics.store(this.#i32, CROWDED, tag);
+      if (found >= 0) {
+        const before = entries[found * 2 + 1]!;
+        if (before !== 0 && Atomics.compareExchange(entries, found * 2 + 1, before, tag) === before) return before;
+        // Freed, or marked by another thread, in between: look again.
+      } else if (free < 0) {
+        Atomics.store(entries, CROWDED, tag);
+        return 0;
+      } else if (Atomics.compareExchange(this.#i64, free, FREE, this.#join(fingerprint, tag)) === FREE) {
         return 0;
       }
-      if (Atomics.compareExchange(this.#i64, free, FREE, this.#join(fingerprint, tag)) === FREE) return 0;
     }
   }
 
   /** Frees the partition's entry if nothing changed it since `tag`. */
   unmark({ first, fingerprint }: Place, tag: number): void {
-    const start = FIRST_ENTRY + first;
-    for (let i = start; i < start + BUCKET_ENTRIES; i++) {
-      if (Atomics.load(this.#i32, i * 2) !== fingerprint || Atomics.load(this.#i32, i * 2 + 1) !== tag) continue;
-      Atomics.compareExchange(this.#i64, i, this.#join(fingerprint, tag), FREE);
+    const entries = this.#i32;
+    for (let entry = FIRST_ENTRY + first, left = BUCKET_ENTRIES; left > 0; entry++, left--) {
+      if (entries[entry * 2] !== fingerprint || entries[entry * 2 + 1] !== tag) continue;
+      Atomics.compareExchange(this.#i64, entry, this.#join(fingerprint, tag), FREE);
     }
   }
 

@@ -7,7 +7,7 @@ import { DELETE, ERASE, PUT, TRACK } from './journal.ts';
 import type { JournalRecord, Position } from './tail.ts';
 
 export class Window {
-  readonly changes = new Changes<ChangedPartition>(unchanged);
+  readonly changes: Changes<ChangedPartition>;
   /** How far each journal is read, by instance. */
   readonly positions = new Map<number, Position>();
   /** Journal bytes, the measure of memory and of the time it will take. */
@@ -18,6 +18,11 @@ export class Window {
   crowded = 0;
   #chunk: Buffer | undefined;
   #chunkNumber = 0;
+
+  /** `like`: the window before, whose size is a good guess. */
+  constructor(like?: Window) {
+    this.changes = new Changes(unchanged, like?.changes.capacity);
+  }
 
   get isEmpty(): boolean {
     return this.positions.size === 0;
