@@ -1,6 +1,8 @@
 /** Process entry: reads the configuration, starts the server, turns signals into an orderly stop. */
 import { enableCompileCache } from 'node:module';
+import { join } from 'node:path';
 import { isExecutable } from './build/embedded.ts';
+import { BUILT_MS, VERSION } from './build/version.ts';
 import { runCli } from './cli/program.ts';
 import { EXIT } from './cli/exit.ts';
 import { processIo } from './cli/io.ts';
@@ -9,10 +11,8 @@ import { makeLogger } from './observe/log.ts';
 import { openLogOutput } from './observe/log-output.ts';
 import { moduleSchemas } from './server/module-schemas.ts';
 import { startWholeServer } from './server/start-server.ts';
-import { VERSION } from './server/server.ts';
 import { certificateDir } from './server/startup.ts';
 import { welcome } from './server/welcome.ts';
-import { join } from 'node:path';
 
 if (!isExecutable()) enableCompileCache();
 
@@ -52,7 +52,7 @@ async function serve(loaded: LoadedConfig): Promise<number> {
     return code;
   } finally {
     logger.flush();
-    output.close();
+    await output.close();
   }
 }
 
@@ -60,10 +60,10 @@ process.exitCode = await runCli({
   args: process.argv.slice(2),
   io: processIo(),
   version: VERSION,
-  builtMs: Date.parse('2026-11-21'),
+  builtMs: BUILT_MS,
   modules: moduleSchemas(),
   serve,
-  selfSignedPair: (host) => ({ certificate: join(certificateDir(host), 'self-signed.crt'), key: '' }),
+  selfSignedPair: (config) => ({ certificate: join(certificateDir(config), 'self-signed.crt'), key: join(certificateDir(config), 'self-signed.key') }),
 });
 // Pool threads and handles of libraries must not keep a stopped server alive.
 process.exit();

@@ -29,7 +29,17 @@ const READS_BEFORE_IDLE = 10;
 const STANZA = `<message type='chat' to='juliet@capulet.lit/balcony' from='romeo@montague.lit/orchard' id='abc123'><body>${'x'.repeat(179)}</body></message>`;
 
 const CASES = {
-  write: ['transport', 'transport tls', 'socket utf8', 'socket latin1', 'socket reused buffer', 'socket new buffer', 'socket utf8 tls', 'socket latin1 tls', 'socket reused buffer tls'],
+  write: [
+    'transport',
+    'transport tls',
+    'socket utf8',
+    'socket latin1',
+    'socket reused buffer',
+    'socket new buffer',
+    'socket utf8 tls',
+    'socket latin1 tls',
+    'socket reused buffer tls',
+  ],
   read: ['transport', 'socket data', 'transport tls', 'socket data tls'],
   idle: ['transport', 'socket data', 'transport tls', 'transport starttls'],
 } as const;
@@ -56,7 +66,13 @@ async function startServer(name: string, opened: (connection: Connection) => voi
   const { contexts } = TlsContexts.load(makeTlsSettings([{ domain: 'capulet.lit', ...files }]));
   rmSync(directory, { recursive: true });
   if (name.startsWith('transport')) {
-    const everything = { maxConnections: 1e6, maxUnauthenticated: 1e6, maxPerAddress: 1e6, maxUnauthenticatedPerAddress: 1e6, connectBurst: 1e6 };
+    const everything = {
+      maxConnections: 1e6,
+      maxUnauthenticated: 1e6,
+      maxPerAddress: 1e6,
+      maxUnauthenticatedPerAddress: 1e6,
+      connectBurst: 1e6,
+    };
     const flushQueue = new FlushQueue();
     const ready = (transport: Transport): void => {
       opened({
@@ -140,7 +156,9 @@ async function runCase(kind: Kind, name: string, count: number): Promise<void> {
     const sent = message();
     clients.send(count * READS_BEFORE_IDLE);
     await sent;
-    console.log(`${name.padEnd(20)} ${opened}; ${each('rss')} B after ${READS_BEFORE_IDLE} reads; ${(openingUs / count).toFixed(0).padStart(5)} us CPU to open`);
+    console.log(
+      `${name.padEnd(20)} ${opened}; ${each('rss')} B after ${READS_BEFORE_IDLE} reads; ${(openingUs / count).toFixed(0).padStart(5)} us CPU to open`,
+    );
   } else if (kind === 'write') {
     for (const gathered of [1, 8]) {
       let best = Infinity;
@@ -166,7 +184,7 @@ async function runCase(kind: Kind, name: string, count: number): Promise<void> {
 async function writeRound(connections: readonly Connection[], gathered: number): Promise<number> {
   const start = process.cpuUsage();
   const writes = WRITES / ROUNDS;
-  for (let i = 0; i < writes; ) {
+  for (let i = 0; i < writes;) {
     for (let k = 0; k < 20; k++, i++) {
       let text = '';
       for (let g = 0; g < gathered; g++) text += STANZA;
@@ -182,7 +200,9 @@ async function runClients(port: number, count: number, isTls: boolean): Promise<
   const sockets: Socket[] = [];
   const open = (): Promise<void> =>
     new Promise((resolve, reject) => {
-      const socket = isTls ? connectTls({ port, host: '127.0.0.1', servername: 'capulet.lit', rejectUnauthorized: false }) : connectPlain(port, '127.0.0.1');
+      const socket = isTls
+        ? connectTls({ port, host: '127.0.0.1', servername: 'capulet.lit', rejectUnauthorized: false })
+        : connectPlain(port, '127.0.0.1');
       socket.on('error', reject);
       socket.on('data', () => undefined);
       socket.once(isTls ? 'secureConnect' : 'connect', () => {
@@ -196,7 +216,7 @@ async function runClients(port: number, count: number, isTls: boolean): Promise<
   process.on('message', async (messages: number) => {
     const data = Buffer.from(STANZA);
     // Few enough per turn that each is a read of its own.
-    for (let i = 0; i < messages; ) {
+    for (let i = 0; i < messages;) {
       for (let k = 0; k < 50; k++, i++) sockets[i % sockets.length]!.write(data);
       await new Promise(setImmediate);
     }
@@ -211,6 +231,7 @@ else {
   for (const kind of role === '' ? (Object.keys(CASES) as Kind[]) : [role as Kind]) {
     const count = kind === 'idle' ? Math.min(MAX_IDLE, Number(args[0] ?? MAX_IDLE)) : BUSY;
     console.log(`\n${kind}, ${count} connections`);
-    for (const name of CASES[kind]) spawnSync(process.execPath, ['--expose-gc', import.meta.filename, 'case', kind, name, String(count)], { stdio: 'inherit' });
+    for (const name of CASES[kind])
+      spawnSync(process.execPath, ['--expose-gc', import.meta.filename, 'case', kind, name, String(count)], { stdio: 'inherit' });
   }
 }

@@ -187,26 +187,26 @@ export const OPTIONS = {
   s2s: {
     ports: option('ROOKERY_S2S_PORT', 's2s.ports', ports(), {
       default: [5269],
-      doc: 'Ports for other servers.',
+      doc: 'Ports for other servers. Reserved: this version has no server-to-server links and does not listen there.',
       reload: 'restart',
     }),
   },
   component: {
     ports: option('ROOKERY_COMPONENT_PORT', 'component.ports', ports(), {
       default: [5347],
-      doc: 'Ports for external components (XEP-0114).',
+      doc: 'Ports for external components (XEP-0114). Reserved: this version does not listen there.',
       reload: 'restart',
     }),
   },
   http: {
     ports: option('ROOKERY_HTTP_PORT', 'http.ports', ports(), {
       default: [5280],
-      doc: 'Ports for HTTP.',
+      doc: 'Ports for HTTP. Reserved: this version does not listen there.',
       reload: 'restart',
     }),
     tlsPorts: option('ROOKERY_HTTPS_PORT', 'http.tls_ports', ports(), {
       default: [5281],
-      doc: 'Ports for HTTPS.',
+      doc: 'Ports for HTTPS. Reserved: this version does not listen there.',
       reload: 'restart',
     }),
   },

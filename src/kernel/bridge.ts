@@ -62,7 +62,7 @@ class Peer {
   readonly worker: number;
   port: BridgePort | undefined = undefined;
   /** Gathering; begins with the header. */
-  out: unknown[] = [0, 0, 0];
+  out: unknown[] = [0, 0, 0, false];
   outEnvelopes = 0;
   outBytes = 0;
   /** Sealed, waiting for credit: arrays and their sizes, in step. */
@@ -77,8 +77,7 @@ class Peer {
   unackedBytes = 0;
   /** Received and not acknowledged to the peer. */
   owedBatches = 0;
-  owedEnvelopes = 0;
-  owedBytes = 0;
+  isAckWanted = false;
   /** By index: what was declared to the peer. */
   readonly declaredCodecs: boolean[] = [];
   readonly declaredEntities: boolean[] = [];
@@ -323,7 +322,7 @@ export class Bridges {
       out[2] = peer.outBytes;
       peer.sealed.push(out);
       peer.sealedSizes.push({ envelopes: peer.outEnvelopes, bytes: peer.outBytes });
-      peer.out = [0, 0, 0];
+      peer.out = [0, 0, 0, false];
       peer.outEnvelopes = peer.outBytes = 0;
     }
     let posted = 0;
@@ -336,7 +335,7 @@ export class Bridges {
       peer.sealed.splice(0, posted);
       peer.sealedSizes.splice(0, posted);
     }
-    if (this.#owesAck(peer)) this.#postRaw(peer, [0, 0, 0]);
+    if (peer.isAckWanted) this.#postRaw(peer, [0, 0, 0, false]);
   }
 
   /** Looks at what is out already: one batch may go over, so that a batch of any size gets through. */
@@ -344,14 +343,13 @@ export class Bridges {
     return peer.unackedEnvelopes < this.#limits.maxUnackedEnvelopes && peer.unackedBytes < this.#limits.maxUnackedBytes;
   }
 
-  /** A quarter of the window: the peer never waits for an acknowledgement held back here. */
-  #owesAck(peer: Peer): boolean {
-    return peer.owedEnvelopes * 4 >= this.#limits.maxUnackedEnvelopes || peer.owedBytes * 4 >= this.#limits.maxUnackedBytes;
-  }
-
   #post(peer: Peer, flat: unknown[], size: Batch, isProbed = false): void {
     peer.queuedEnvelopes -= size.envelopes;
     peer.queuedBytes -= size.bytes;
+    // From half a window on, so that credit comes back before it is needed; otherwise it comes with the next batch the other way.
+    flat[3] =
+      (peer.unackedEnvelopes + size.envelopes) * 2 >= this.#limits.maxUnackedEnvelopes ||
+      (peer.unackedBytes + size.bytes) * 2 >= this.#limits.maxUnackedBytes;
     try {
       this.#postRaw(peer, flat);
     } catch (error) {
@@ -369,7 +367,8 @@ export class Bridges {
   #postRaw(peer: Peer, flat: unknown[]): void {
     flat[0] = peer.owedBatches;
     peer.port!.postMessage(flat);
-    peer.owedBatches = peer.owedEnvelopes = peer.owedBytes = 0;
+    peer.owedBatches = 0;
+    peer.isAckWanted = false;
   }
 
   #receive(peer: Peer, batch: unknown[]): void {
@@ -378,11 +377,10 @@ export class Bridges {
     if (envelopes > 0) {
       peer.receivedEnvelopes += envelopes;
       peer.owedBatches++;
-      peer.owedEnvelopes += envelopes;
-      peer.owedBytes += batch[2] as number;
+      peer.isAckWanted ||= batch[3] as boolean;
       readBatch(batch, peer.source, this.#host.sink);
     }
-    if (peer.sealed.length > 0 || this.#owesAck(peer)) this.#soil(peer);
+    if (peer.sealed.length > 0 || peer.isAckWanted) this.#soil(peer);
   }
 
   #acknowledged(peer: Peer, batches: number): void {

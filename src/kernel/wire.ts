@@ -7,11 +7,11 @@ import type { ReturnAddress } from './mailbox.ts';
  * strings and small numbers about three times as fast as an array of objects, and faster than JSON or one
  * long string with offsets (bench/micro/kernel: 0.4 µs per envelope of nine fields against 1.2, 1.3, 0.7).
  *
- *   [ acknowledged batches, envelopes, bytes,  head … , head … , head … ]
+ *   [ acknowledged batches, envelopes, bytes, is an acknowledgement wanted,  head … , head … , head … ]
  *
  *   head = operation | IS_ASK or IS_OK | (codec + 1) << CODEC_SHIFT     codec + 1 = 0: the message is one element
  */
-export const HEADER = 3;
+export const HEADER = 4;
 
 /** to, from [, ask], message. `from` is 0 where nobody asked to be told. */
 export const SEND = 0;

@@ -20,15 +20,22 @@ const CAPS_NODE = 'urn:rookery:server';
 
 /** Whom to write to, by what for: XEP-0157 §6.1. */
 const CONTACTS = ['abuse', 'admin', 'feedback', 'sales', 'security', 'status', 'support'] as const;
-const uris = z.array(z.string().refine((value) => URL.canParse(value), 'expected a URI, such as mailto:abuse@example.org or xmpp:admin@example.org')).default([]);
+const uris = z
+  .array(z.string().refine((value) => URL.canParse(value), 'expected a URI, such as mailto:abuse@example.org or xmpp:admin@example.org'))
+  .default([]);
 
 const OPTIONS = z.strictObject({
   /** The server's name for people. */
   name: z.string().min(1).max(200).default('Rookery'),
   /** `[modules.disco.contacts]`: lists of URIs. */
-  contacts: z.strictObject(Object.fromEntries(CONTACTS.map((name) => [name, uris])) as Record<(typeof CONTACTS)[number], typeof uris>).prefault({}),
+  contacts: z
+    .strictObject(Object.fromEntries(CONTACTS.map((name) => [name, uris])) as Record<(typeof CONTACTS)[number], typeof uris>)
+    .prefault({}),
   /** Services elsewhere that clients should find, e.g. `[{ jid = "rooms.example.org", name = "Rooms" }]`. */
-  items: z.array(z.strictObject({ jid: domain().schema, name: z.string().max(200).optional() })).max(100).default([]),
+  items: z
+    .array(z.strictObject({ jid: domain().schema, name: z.string().max(200).optional() }))
+    .max(100)
+    .default([]),
 });
 
 const disco = defineModule({
@@ -58,7 +65,11 @@ export function hostInfo(host: Host): { readonly info: DiscoInfo; readonly caps:
   let known = infos.get(host);
   if (known === undefined) {
     const { name } = host.moduleConfig(disco);
-    const info: DiscoInfo = { identities: [{ category: 'server', type: 'im', name }, ...host.identities()], features: host.features(), forms: contactForm(host) };
+    const info: DiscoInfo = {
+      identities: [{ category: 'server', type: 'im', name }, ...host.identities()],
+      features: host.features(),
+      forms: contactForm(host),
+    };
     known = { info, caps: { node: CAPS_NODE, ver: capsVer(info), hash: 'sha-1' } };
     infos.set(host, known);
   }
@@ -68,7 +79,11 @@ export function hostInfo(host: Host): { readonly info: DiscoInfo; readonly caps:
 /** XEP-0157 §3 */
 function contactForm(host: Host): DataForm[] {
   const { contacts } = host.moduleConfig(disco);
-  const fields = CONTACTS.filter((name) => contacts[name].length > 0).map((name) => ({ var: `${name}-addresses`, type: 'list-multi' as const, values: contacts[name] }));
+  const fields = CONTACTS.filter((name) => contacts[name].length > 0).map((name) => ({
+    var: `${name}-addresses`,
+    type: 'list-multi' as const,
+    values: contacts[name],
+  }));
   return fields.length === 0 ? [] : [{ kind: 'result', fields: [formTypeField('http://jabber.org/network/serverinfo'), ...fields] }];
 }
 

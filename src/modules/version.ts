@@ -19,7 +19,9 @@ const OPTIONS = z.strictObject({
 
 const version = defineModule({
   name: 'version',
-  implements: [{ spec: 'XEP-0092', version: '1.1', status: 'complete', note: 'the operating system is told only on request of the operator' }],
+  implements: [
+    { spec: 'XEP-0092', version: '1.1', status: 'complete', note: 'the operating system is told only on request of the operator' },
+  ],
   config: OPTIONS,
   features: [NS],
   iq: [{ type: 'get', to: 'server', payload: ['query', NS], run: tellVersion }],

@@ -146,7 +146,8 @@ export class Admission {
     let site = this.#present.get(key);
     if (site !== undefined) return site;
     site = this.#gone.get(key);
-    if (site === undefined) site = { key, open: 0, unauthenticated: 0, credit: this.#limits.connectBurst, creditedMs: this.#clock.monotonicMs() };
+    if (site === undefined)
+      site = { key, open: 0, unauthenticated: 0, credit: this.#limits.connectBurst, creditedMs: this.#clock.monotonicMs() };
     else this.#gone.delete(key);
     this.#present.set(key, site);
     return site;

@@ -56,29 +56,44 @@ export function readCredentials(host: TlsHost, problems: TlsProblem[]): Credenti
     problems.push({ severity, code, domain, file, text });
   };
   const cert = readText(certificateFile);
-  if (cert instanceof Error) return report('error', 'unreadable', certificateFile, `The certificate of ${domain} cannot be read: ${cert.message}`);
+  if (cert instanceof Error)
+    return report('error', 'unreadable', certificateFile, `The certificate of ${domain} cannot be read: ${cert.message}`);
   const key = readText(keyFile);
   if (key instanceof Error) return report('error', 'unreadable', keyFile, `The private key of ${domain} cannot be read: ${key.message}`);
   const x509 = parseCertificate(cert);
-  if (x509 === undefined) return report('error', 'malformed', certificateFile, `The certificate of ${domain} in ${certificateFile} is not a PEM certificate.`);
+  if (x509 === undefined)
+    return report('error', 'malformed', certificateFile, `The certificate of ${domain} in ${certificateFile} is not a PEM certificate.`);
   const mismatch = contextError({ cert, key });
   if (mismatch !== undefined) {
     return /VALUES_MISMATCH|TYPE_MISMATCH/.test(mismatch.code ?? '')
-      ? report('error', 'key_mismatch', keyFile, `The private key in ${keyFile} does not belong to the certificate of ${domain} in ${certificateFile}.`)
+      ? report(
+          'error',
+          'key_mismatch',
+          keyFile,
+          `The private key in ${keyFile} does not belong to the certificate of ${domain} in ${certificateFile}.`,
+        )
       : report('error', 'malformed', keyFile, `The certificate and key of ${domain} cannot be used: ${mismatch.message}`);
   }
   const nowMs = Date.now();
-  if (x509.validToDate.getTime() < nowMs) report('warning', 'expired', certificateFile, `The certificate of ${domain} expired on ${x509.validTo}.`);
-  if (x509.validFromDate.getTime() > nowMs) report('warning', 'not_yet_valid', certificateFile, `The certificate of ${domain} is not valid before ${x509.validFrom}.`);
+  if (x509.validToDate.getTime() < nowMs)
+    report('warning', 'expired', certificateFile, `The certificate of ${domain} expired on ${x509.validTo}.`);
+  if (x509.validFromDate.getTime() > nowMs)
+    report('warning', 'not_yet_valid', certificateFile, `The certificate of ${domain} is not valid before ${x509.validFrom}.`);
   if (x509.checkHost(asciiName(domain)) === undefined)
-    report('warning', 'domain_not_covered', certificateFile, `The certificate in ${certificateFile} does not cover ${domain}; clients will refuse it.`);
+    report(
+      'warning',
+      'domain_not_covered',
+      certificateFile,
+      `The certificate in ${certificateFile} does not cover ${domain}; clients will refuse it.`,
+    );
   return { domain, cert, key, x509, serverEndPoint: hashForServerEndPoint(x509) };
 }
 
 /** Reads the authorities whose client certificates are believed; `undefined` if they cannot be used, with a problem added. */
 export function readClientAuthorities(file: string, problems: TlsProblem[]): string | undefined {
   const ca = readText(file);
-  const problem = ca instanceof Error ? ca : parseCertificate(ca) === undefined ? new Error('it is not a PEM certificate') : contextError({ ca });
+  const problem =
+    ca instanceof Error ? ca : parseCertificate(ca) === undefined ? new Error('it is not a PEM certificate') : contextError({ ca });
   if (problem === undefined) return ca as string;
   problems.push({
     severity: 'error',

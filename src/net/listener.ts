@@ -92,7 +92,14 @@ const MAX_PORT_TRIES = 10;
 export async function listen(options: ListenOptions): Promise<Listener | ListenProblem> {
   const { hosts, port, setting, kind, tls } = options;
   if (kind === 'direct_tls' && tls === undefined)
-    return { kind: 'listen_problem', code: 'NO_CERTIFICATE', setting, host: '', port, text: `Port ${port} is for TLS, but there is no certificate; set one, or switch the port off with ${setting}.` };
+    return {
+      kind: 'listen_problem',
+      code: 'NO_CERTIFICATE',
+      setting,
+      host: '',
+      port,
+      text: `Port ${port} is for TLS, but there is no certificate; set one, or switch the port off with ${setting}.`,
+    };
   const listener = new Listener(options);
   const problem = hosts === undefined ? await openDefault(listener, port) : await openAll(listener, hosts, port);
   if (problem === undefined) return listener;

@@ -134,7 +134,9 @@ function commonName(domain: string): Buffer {
 /** RFC 5280 §4.1.2.5: UTCTime until 2049, GeneralizedTime from then on. */
 function time(atMs: number): Buffer {
   const text = `${new Date(atMs).toISOString().replace(/[-:T]|\.\d+/g, '')}`;
-  return Number(text.slice(0, 4)) < 2050 ? makeDer(DER.utcTime, Buffer.from(text.slice(2))) : makeDer(DER.generalizedTime, Buffer.from(text));
+  return Number(text.slice(0, 4)) < 2050
+    ? makeDer(DER.utcTime, Buffer.from(text.slice(2)))
+    : makeDer(DER.generalizedTime, Buffer.from(text));
 }
 
 function extensions(domains: readonly string[], spki: Buffer): Buffer {

@@ -8,7 +8,7 @@
  *   accepted ──setHandlers──► reading ──end──► lingering ──peer's FIN or grace time──► closed
  *       └──────startTls──► handshaking ──secure──► reading
  */
-import { Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { getDefaultHighWaterMark } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import type { Admitted } from './admission.ts';

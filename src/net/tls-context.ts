@@ -161,7 +161,8 @@ function makeGeneration(settings: TlsSettings, old: Generation | undefined, prob
   const first = credentials[0];
   if (first === undefined) return undefined;
   const { clientAuthorityFile } = settings;
-  const clientAuthorities = clientAuthorityFile === undefined ? undefined : (readClientAuthorities(clientAuthorityFile, problems) ?? old?.clientAuthorities);
+  const clientAuthorities =
+    clientAuthorityFile === undefined ? undefined : (readClientAuthorities(clientAuthorityFile, problems) ?? old?.clientAuthorities);
   const common = commonOptions(settings, credentials, clientAuthorities);
 
   const byName = new Map<string, Presented>();
@@ -236,6 +237,7 @@ function handshakeFailed(error: Error, socket: TLSSocket): void {
 
 /** `_parent` is not documented, but it is how Node itself gets from a TLS socket to the one below; the tests hold it to that. */
 function ownerOf(socket: TLSSocket): HandshakeOwner | undefined {
+  // oxlint-disable-next-line no-underscore-dangle
   return (socket as TLSSocket & { _parent?: OwnedSocket | null })._parent?.[OWNER];
 }
 

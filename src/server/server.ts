@@ -8,6 +8,7 @@
  *                                                    └─ worker N
  */
 import { randomBytes } from 'node:crypto';
+import { VERSION } from '../build/version.ts';
 import type { Config } from '../config/config.ts';
 import type { ServerStatus, ReloadResult, TopFrame, WorkerStatus } from '../control/command-types.ts';
 import { OperatorError } from '../kernel/errors.ts';
@@ -19,8 +20,6 @@ import type { Jid } from '../xmpp/jid.ts';
 import type { Pool } from './pool.ts';
 import type { AccountRequest, ListeningPorts } from './worker-control.ts';
 import type { WorkerHandle } from './worker-handle.ts';
-
-export const VERSION = '0.1.0';
 
 /** The parts a running server is made of; see `start-server.ts` for how they come about. */
 export interface ServerParts {

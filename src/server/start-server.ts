@@ -1,5 +1,6 @@
 /** Starts the whole server in this process: pool, control socket, supervised worker threads. */
 import { randomBytes } from 'node:crypto';
+import { VERSION } from '../build/version.ts';
 import { transfer } from 'comlink';
 import { MessageChannel } from 'node:worker_threads';
 import { compareConfigs, printConfig } from '../config/describe.ts';
@@ -13,7 +14,7 @@ import type { Logger } from '../observe/log.ts';
 import { serverCommands } from './commands.ts';
 import { openStore } from './open-store.ts';
 import { Pool } from './pool.ts';
-import { Server, VERSION } from './server.ts';
+import { Server } from './server.ts';
 import { ensureDataDir, ensureSecret, prepareTls, type PreparedTls } from './startup.ts';
 import { ThreadWorker } from './thread-worker.ts';
 import type { MainControl, WorkerStart } from './worker-control.ts';

@@ -1,6 +1,7 @@
 /** The one screen a first start prints: what is served, where data lives, what to do next. */
 import type { PreparedTls } from './startup.ts';
-import { VERSION, type Server } from './server.ts';
+import { VERSION } from '../build/version.ts';
+import type { Server } from './server.ts';
 
 export function welcome(server: Server, { selfSigned }: PreparedTls): string {
   const { config, ports } = server;

@@ -20,7 +20,7 @@ export const LIMITS_OF_CLIENT: FramerLimits = {
   maxBytes: 256 * 1024,
   maxDepth: 64,
   maxElements: 4096,
-  maxAttributes: 32,
+  maxAttributes: 64,
   maxNameBytes: 256,
   maxNamespaces: 64,
   maxWhitespaceBytes: 64 * 1024,

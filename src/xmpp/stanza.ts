@@ -5,7 +5,7 @@
  * A stanza is itself a kernel message (it has `kind` and `bytes`), so sending one from
  * actor to actor allocates nothing. Immutable but for the tree it caches.
  */
-import { Element, el } from '../xml/element.ts';
+import { el, type Element } from '../xml/element.ts';
 import type { ChildHead, Frame } from '../xml/frame.ts';
 import { escapeAttr, serialize } from '../xml/serialize.ts';
 import { parseBody } from '../xml/tree.ts';

@@ -5,8 +5,10 @@ import type { StreamClient } from '../harness/stream-client.ts';
 import { transcript } from '../harness/transcript.ts';
 
 const BIND = 'urn:ietf:params:xml:ns:xmpp-bind';
-const request = (resource?: string): string => `<iq type='set' id='b1'><bind xmlns='${BIND}'>${resource === undefined ? '' : `<resource>${resource}</resource>`}</bind></iq>`;
-const error = (type: string, condition: string) => `<iq type='error' id='b1'><error type='${type}'><${condition} xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>`;
+const request = (resource?: string): string =>
+  `<iq type='set' id='b1'><bind xmlns='${BIND}'>${resource === undefined ? '' : `<resource>${resource}</resource>`}</bind></iq>`;
+const error = (type: string, condition: string) =>
+  `<iq type='error' id='b1'><error type='${type}'><${condition} xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>`;
 
 async function loggedIn(cast: CastOfClients): Promise<StreamClient> {
   const { romeo } = cast;
@@ -35,15 +37,19 @@ transcript('RFC 6120 §7.6.1: an empty resource is none', async (cast) => {
   await client.receives(`<iq type='result' id='b1'><bind xmlns='${BIND}'><jid>${cast.romeo.bare}/{resource}</jid></bind></iq>`);
 });
 
-transcript('RFC 6120 §7.7.2.1: a resource that is none is a bad request; the client may ask for another', { differs: { prosody: 'chooses another' } }, async (cast) => {
-  const client = await loggedIn(cast);
-  for (const resource of ['tab&#9;', 'x'.repeat(1_024), '\u2028']) {
-    await client.sends(request(resource));
-    await client.receives(error('modify', 'bad-request'));
-  }
-  await client.sends(request('fine'));
-  await client.receives(`<iq type='result' id='b1'><bind xmlns='${BIND}'><jid>${cast.romeo.bare}/fine</jid></bind></iq>`);
-});
+transcript(
+  'RFC 6120 §7.7.2.1: a resource that is none is a bad request; the client may ask for another',
+  { differs: { prosody: 'chooses another' } },
+  async (cast) => {
+    const client = await loggedIn(cast);
+    for (const resource of ['tab&#9;', 'x'.repeat(1_024), '\u2028']) {
+      await client.sends(request(resource));
+      await client.receives(error('modify', 'bad-request'));
+    }
+    await client.sends(request('fine'));
+    await client.receives(`<iq type='result' id='b1'><bind xmlns='${BIND}'><jid>${cast.romeo.bare}/fine</jid></bind></iq>`);
+  },
+);
 
 transcript('RFC 6120 §7.7.2.2: a resource in use: by default the newer session wins', async (cast) => {
   const { romeo } = cast;
@@ -72,34 +78,39 @@ transcript('RFC 6120 §7.7.2.2: or both, one under another name', { config: { c2
   await romeo.receivesNothing();
 });
 
-transcript('RFC 6120 §7.6.2.1: no more sessions than the operator allows', { config: { limits: { sessionsPerAccount: 2 } } }, async (cast) => {
-  const { romeo, phone } = cast;
-  await phone.sync();
-  const client = await loggedIn(cast);
-  await client.sends(request('third'));
-  await client.receives(error('wait', 'resource-constraint'));
-  await phone.disconnects();
-  await client.sends(request('third'));
-  await client.receives(`<iq type='result' id='b1'><bind xmlns='${BIND}'><jid>${romeo.bare}/third</jid></bind></iq>`);
-});
-
-for (const stanza of [`<message to='juliet@capulet.lit'><body>Ay me</body></message>`, '<presence/>', `<iq type='get' id='i1'><ping xmlns='urn:xmpp:ping'/></iq>`]) {
-  transcript(`RFC 6120 §7.1: no stanza before a resource is bound: ${stanza.slice(1, 9)}`, { differs: { prosody: 'answers with a stanza error or drops it', ejabberd: 'does something else' } }, async (cast) => {
+transcript(
+  'RFC 6120 §7.6.2.1: no more sessions than the operator allows',
+  { config: { limits: { sessionsPerAccount: 2 } } },
+  async (cast) => {
+    const { romeo, phone } = cast;
+    await phone.sync();
     const client = await loggedIn(cast);
-    await client.sends(stanza);
-    await client.isClosedWith('not-authorized');
-  });
+    await client.sends(request('third'));
+    await client.receives(error('wait', 'resource-constraint'));
+    await phone.disconnects();
+    await client.sends(request('third'));
+    await client.receives(`<iq type='result' id='b1'><bind xmlns='${BIND}'><jid>${romeo.bare}/third</jid></bind></iq>`);
+  },
+);
+
+for (const stanza of [
+  `<message to='juliet@capulet.lit'><body>Ay me</body></message>`,
+  '<presence/>',
+  `<iq type='get' id='i1'><ping xmlns='urn:xmpp:ping'/></iq>`,
+]) {
+  transcript(
+    `RFC 6120 §7.1: no stanza before a resource is bound: ${stanza.slice(1, 9)}`,
+    { differs: { prosody: 'answers with a stanza error or drops it', ejabberd: 'does something else' } },
+    async (cast) => {
+      const client = await loggedIn(cast);
+      await client.sends(stanza);
+      await client.isClosedWith('not-authorized');
+    },
+  );
 }
 
 transcript('RFC 6120 §7.1: a second resource on one stream is not bound', { onlyOurs: 'others answer in other words' }, async (cast) => {
   const { romeo } = cast;
   await romeo.sends(request('another'));
   await romeo.receives(`<iq type='error' id='b1'><error type='{any}'>{any}</error></iq>`);
-});
-
-transcript('RFC 3921 §3: old clients ask for a session, and get one', async ({ romeo }) => {
-  for (const to of ['', `to='${romeo.domain}'`]) {
-    await romeo.sends(`<iq type='set' id='s1' ${to}><session xmlns='urn:ietf:params:xml:ns:xmpp-session'/></iq>`);
-    await romeo.receives(`<iq type='result' id='s1'/>`);
-  }
 });

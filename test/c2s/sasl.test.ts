@@ -18,13 +18,17 @@ async function begun(cast: CastOfClients): Promise<StreamClient> {
 }
 
 for (const mechanism of ['SCRAM-SHA-1', 'SCRAM-SHA-256', 'SCRAM-SHA-512']) {
-  transcript(`RFC 5802: ${mechanism}, and the server proves itself, too`, { differs: mechanism === 'SCRAM-SHA-512' ? { prosody: 'does not offer it' } : {} }, async (cast) => {
-    const { romeo } = cast;
-    const client = await begun(cast);
-    await scramLogin(client, romeo.local, cast.passwordOf('romeo'), [mechanism]);
-    await client.beginsStream();
-    assert.equal(await client.binds('x'), `${romeo.bare}/x`);
-  });
+  transcript(
+    `RFC 5802: ${mechanism}, and the server proves itself, too`,
+    { differs: mechanism === 'SCRAM-SHA-512' ? { prosody: 'does not offer it' } : {} },
+    async (cast) => {
+      const { romeo } = cast;
+      const client = await begun(cast);
+      await scramLogin(client, romeo.local, cast.passwordOf('romeo'), [mechanism]);
+      await client.beginsStream();
+      assert.equal(await client.binds('x'), `${romeo.bare}/x`);
+    },
+  );
 }
 
 transcript('RFC 6120 §6.4.1: mechanisms are offered, strongest first', { onlyOurs: 'our order' }, async (cast) => {
@@ -65,42 +69,60 @@ transcript('RFC 6120 §6.4.5: but not for ever', { config: { c2s: { maxLoginAtte
   await client.isClosedWith('policy-violation');
 });
 
-transcript('RFC 6120 §6.5.10: a wrong password, an unknown and a disabled account look alike', { onlyOurs: 'disables an account' }, async (cast) => {
-  const { romeo } = cast;
-  const nurse = cast.offline('nurse');
-  await cast.ready();
-  await cast.memory.ask(nurse.local, { kind: 'set_enabled', isEnabled: false });
-  for (const [local, password] of [['romeo', 'wrong password'], ['nobody', 'wrong password'], ['nurse', cast.passwordOf('nurse')]]) {
-    const client = await begun(cast);
-    await client.sends(plain(`\0${local}\0${password}`));
-    await client.receives(`<failure xmlns='${SASL}'><not-authorized/></failure>`);
-  }
-  await romeo.receivesNothing();
-});
+transcript(
+  'RFC 6120 §6.5.10: a wrong password, an unknown and a disabled account look alike',
+  { onlyOurs: 'disables an account' },
+  async (cast) => {
+    const { romeo } = cast;
+    const nurse = cast.offline('nurse');
+    await cast.ready();
+    await cast.memory.ask(nurse.local, { kind: 'set_enabled', isEnabled: false });
+    for (const [local, password] of [
+      ['romeo', 'wrong password'],
+      ['nobody', 'wrong password'],
+      ['nurse', cast.passwordOf('nurse')],
+    ]) {
+      const client = await begun(cast);
+      await client.sends(plain(`\0${local}\0${password}`));
+      await client.receives(`<failure xmlns='${SASL}'><not-authorized/></failure>`);
+    }
+    await romeo.receivesNothing();
+  },
+);
 
-transcript('RFC 5802 §5.1: SCRAM tells an unknown account by nothing, not even by its salt', { onlyOurs: 'ours makes up a salt' }, async (cast) => {
-  const challengeOf = async (local: string): Promise<string[]> => {
-    const client = await begun(cast);
-    await client.sends(`<auth xmlns='${SASL}' mechanism='SCRAM-SHA-256'>${Buffer.from(`n,,n=${local},r=abc`).toString('base64')}</auth>`);
-    const challenge = Buffer.from(textOf(await client.receives(`<challenge xmlns='${SASL}'>{any}</challenge>`)), 'base64').toString();
-    await client.sends(`<response xmlns='${SASL}'>${Buffer.from(`c=biws,${challenge.split(',')[0]},p=AAAA`).toString('base64')}</response>`);
-    await client.receives(`<failure xmlns='${SASL}'>{any}</failure>`);
-    return challenge.split(',').slice(1);
-  };
-  await cast.romeo.sync();
-  const nobody = await challengeOf('nobody');
-  assert.deepEqual(await challengeOf('nobody'), nobody);
-  const romeo = await challengeOf('romeo');
-  assert.deepEqual([nobody[0]!.length, nobody[1]], [romeo[0]!.length, romeo[1]]);
-});
+transcript(
+  'RFC 5802 §5.1: SCRAM tells an unknown account by nothing, not even by its salt',
+  { onlyOurs: 'ours makes up a salt' },
+  async (cast) => {
+    const challengeOf = async (local: string): Promise<string[]> => {
+      const client = await begun(cast);
+      await client.sends(`<auth xmlns='${SASL}' mechanism='SCRAM-SHA-256'>${Buffer.from(`n,,n=${local},r=abc`).toString('base64')}</auth>`);
+      const challenge = Buffer.from(textOf(await client.receives(`<challenge xmlns='${SASL}'>{any}</challenge>`)), 'base64').toString();
+      await client.sends(
+        `<response xmlns='${SASL}'>${Buffer.from(`c=biws,${challenge.split(',')[0]},p=AAAA`).toString('base64')}</response>`,
+      );
+      await client.receives(`<failure xmlns='${SASL}'>{any}</failure>`);
+      return challenge.split(',').slice(1);
+    };
+    await cast.romeo.sync();
+    const nobody = await challengeOf('nobody');
+    assert.deepEqual(await challengeOf('nobody'), nobody);
+    const romeo = await challengeOf('romeo');
+    assert.deepEqual([nobody[0]!.length, nobody[1]], [romeo[0]!.length, romeo[1]]);
+  },
+);
 
-transcript('RFC 6120 §6.5.7: a mechanism that was not offered', { differs: { prosody: 'says malformed-request for some', ejabberd: 'goes on with some' } }, async (cast) => {
-  for (const mechanism of ['DIGEST-MD5', 'X-OAUTH2', 'SCRAM-SHA-256-PLUS', 'EXTERNAL', 'ANONYMOUS']) {
-    const client = await begun(cast);
-    await client.sends(`<auth xmlns='${SASL}' mechanism='${mechanism}'>eCw=</auth>`);
-    await client.receives(failure('invalid-mechanism'));
-  }
-});
+transcript(
+  'RFC 6120 §6.5.7: a mechanism that was not offered',
+  { differs: { prosody: 'says malformed-request for some', ejabberd: 'goes on with some' } },
+  async (cast) => {
+    for (const mechanism of ['DIGEST-MD5', 'X-OAUTH2', 'SCRAM-SHA-256-PLUS', 'EXTERNAL', 'ANONYMOUS']) {
+      const client = await begun(cast);
+      await client.sends(`<auth xmlns='${SASL}' mechanism='${mechanism}'>eCw=</auth>`);
+      await client.receives(failure('invalid-mechanism'));
+    }
+  },
+);
 
 transcript('RFC 6120 §6.5.7: no mechanism at all', { onlyOurs: 'others close the stream' }, async (cast) => {
   const client = await begun(cast);
@@ -108,30 +130,42 @@ transcript('RFC 6120 §6.5.7: no mechanism at all', { onlyOurs: 'others close th
   await client.receives(failure('invalid-mechanism'));
 });
 
-transcript('RFC 6120 §6.5.5: data that is no Base64', { differs: { prosody: 'takes some', ejabberd: 'takes it for malformed' } }, async (cast) => {
-  for (const data of ['!!!', 'AHJvbWVvAHg', 'AH Jv', '=AAA']) {
-    const client = await begun(cast);
-    await client.sends(`<auth xmlns='${SASL}' mechanism='PLAIN'>${data}</auth>`);
-    await client.receives(failure('incorrect-encoding'));
-  }
-});
+transcript(
+  'RFC 6120 §6.5.5: data that is no Base64',
+  { differs: { prosody: 'takes some', ejabberd: 'takes it for malformed' } },
+  async (cast) => {
+    for (const data of ['!!!', 'AHJvbWVvAHg', 'AH Jv', '=AAA']) {
+      const client = await begun(cast);
+      await client.sends(`<auth xmlns='${SASL}' mechanism='PLAIN'>${data}</auth>`);
+      await client.receives(failure('incorrect-encoding'));
+    }
+  },
+);
 
-transcript('RFC 6120 §6.5.8: a message that is none of the mechanism', { differs: { ejabberd: 'says not-authorized', prosody: 'says so of some' } }, async (cast) => {
-  for (const text of ['romeo', '\0romeo', '\0\0secret', '\0romeo\0', 'a\0b\0c\0d']) {
-    const client = await begun(cast);
-    await client.sends(plain(text));
-    await client.receives(failure('malformed-request'));
-  }
-});
+transcript(
+  'RFC 6120 §6.5.8: a message that is none of the mechanism',
+  { differs: { ejabberd: 'says not-authorized', prosody: 'says so of some' } },
+  async (cast) => {
+    for (const text of ['romeo', '\0romeo', '\0\0secret', '\0romeo\0', 'a\0b\0c\0d']) {
+      const client = await begun(cast);
+      await client.sends(plain(text));
+      await client.receives(failure('malformed-request'));
+    }
+  },
+);
 
-transcript('RFC 6120 §6.5.6: somebody else may not be authorized as', { differs: { prosody: 'ignores it', ejabberd: 'says not-authorized' } }, async (cast) => {
-  const { romeo, juliet } = cast;
-  for (const authzid of [juliet.bare, 'romeo@montague.example', `${cast.domain}`]) {
-    const client = await begun(cast);
-    await client.sends(plain(`${authzid}\0${romeo.local}\0${cast.passwordOf('romeo')}`));
-    await client.receives(failure('invalid-authzid'));
-  }
-});
+transcript(
+  'RFC 6120 §6.5.6: somebody else may not be authorized as',
+  { differs: { prosody: 'ignores it', ejabberd: 'says not-authorized' } },
+  async (cast) => {
+    const { romeo, juliet } = cast;
+    for (const authzid of [juliet.bare, 'romeo@montague.example', `${cast.domain}`]) {
+      const client = await begun(cast);
+      await client.sends(plain(`${authzid}\0${romeo.local}\0${cast.passwordOf('romeo')}`));
+      await client.receives(failure('invalid-authzid'));
+    }
+  },
+);
 
 transcript('RFC 6120 §6.3.8: the own bare JID may be named', async (cast) => {
   const { romeo } = cast;
@@ -140,14 +174,20 @@ transcript('RFC 6120 §6.3.8: the own bare JID may be named', async (cast) => {
   await client.receives(`<success xmlns='${SASL}'/>`);
 });
 
-transcript('RFC 6120 §6.4.2: PLAIN without an initial response is asked for', { differs: { prosody: 'fails it', ejabberd: 'fails it' } }, async (cast) => {
-  const { romeo } = cast;
-  const client = await begun(cast);
-  await client.sends(`<auth xmlns='${SASL}' mechanism='PLAIN'/>`);
-  await client.receives(`<challenge xmlns='${SASL}'>{any}</challenge>`);
-  await client.sends(`<response xmlns='${SASL}'>${Buffer.from(`\0${romeo.local}\0${cast.passwordOf('romeo')}`).toString('base64')}</response>`);
-  await client.receives(`<success xmlns='${SASL}'/>`);
-});
+transcript(
+  'RFC 6120 §6.4.2: PLAIN without an initial response is asked for',
+  { differs: { prosody: 'fails it', ejabberd: 'fails it' } },
+  async (cast) => {
+    const { romeo } = cast;
+    const client = await begun(cast);
+    await client.sends(`<auth xmlns='${SASL}' mechanism='PLAIN'/>`);
+    await client.receives(`<challenge xmlns='${SASL}'>{any}</challenge>`);
+    await client.sends(
+      `<response xmlns='${SASL}'>${Buffer.from(`\0${romeo.local}\0${cast.passwordOf('romeo')}`).toString('base64')}</response>`,
+    );
+    await client.receives(`<success xmlns='${SASL}'/>`);
+  },
+);
 
 transcript('RFC 6120 §6.4.4: the client may give up in the middle, and begin anew', async (cast) => {
   const { romeo } = cast;
@@ -160,13 +200,17 @@ transcript('RFC 6120 §6.4.4: the client may give up in the middle, and begin an
   await client.receives(`<success xmlns='${SASL}'/>`);
 });
 
-transcript('RFC 6120 §6.4.3: a second login in the middle of the first is none', { onlyOurs: 'others answer in other words' }, async (cast) => {
-  const client = await begun(cast);
-  await client.sends(`<auth xmlns='${SASL}' mechanism='SCRAM-SHA-1'>${Buffer.from('n,,n=romeo,r=abc').toString('base64')}</auth>`);
-  await client.receives(`<challenge xmlns='${SASL}'>{any}</challenge>`);
-  await client.sends(plain(`\0romeo\0${cast.passwordOf('romeo')}`));
-  await client.receives(failure('malformed-request'));
-});
+transcript(
+  'RFC 6120 §6.4.3: a second login in the middle of the first is none',
+  { onlyOurs: 'others answer in other words' },
+  async (cast) => {
+    const client = await begun(cast);
+    await client.sends(`<auth xmlns='${SASL}' mechanism='SCRAM-SHA-1'>${Buffer.from('n,,n=romeo,r=abc').toString('base64')}</auth>`);
+    await client.receives(`<challenge xmlns='${SASL}'>{any}</challenge>`);
+    await client.sends(plain(`\0romeo\0${cast.passwordOf('romeo')}`));
+    await client.receives(failure('malformed-request'));
+  },
+);
 
 transcript('RFC 6120 §6.4.3: nothing but SASL in the middle of a login', { onlyOurs: 'others answer in other words' }, async (cast) => {
   const client = await begun(cast);
@@ -190,22 +234,32 @@ transcript('RFC 6120 §6.4.6: a login after the login is not one', { onlyOurs: '
   await client.closedSomehow(['policy-violation', 'unsupported-stanza-type', 'not-authorized']);
 });
 
-transcript('CVE-2011-0411, its kin: what was sent before the client could know of its success is not of the new stream', { onlyOurs: 'others read it' }, async (cast) => {
-  const { romeo } = cast;
-  const client = await begun(cast);
-  client.write(`${plain(`\0${romeo.local}\0${cast.passwordOf('romeo')}`)}<iq type='set' id='b1'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>`);
-  await client.isClosedWith('policy-violation');
-});
+transcript(
+  'CVE-2011-0411, its kin: what was sent before the client could know of its success is not of the new stream',
+  { onlyOurs: 'others read it' },
+  async (cast) => {
+    const { romeo } = cast;
+    const client = await begun(cast);
+    client.write(
+      `${plain(`\0${romeo.local}\0${cast.passwordOf('romeo')}`)}<iq type='set' id='b1'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>`,
+    );
+    await client.isClosedWith('policy-violation');
+  },
+);
 
-transcript('RFC 4505, XEP-0175: anyone gets in where the operator wants it, each under a name of his own', { config: { accounts: { anonymousHosts: ['capulet.lit'] } } }, async (cast) => {
-  const names = new Set<string>();
-  for (const trace of ['', Buffer.from('sirhc').toString('base64'), '=']) {
-    const client = await cast.raw();
-    await client.beginsStream();
-    await client.sends(`<auth xmlns='${SASL}' mechanism='ANONYMOUS'>${trace}</auth>`);
-    await client.receives(`<success xmlns='${SASL}'/>`);
-    await client.beginsStream();
-    names.add((await client.binds('x')).split('@')[0]!);
-  }
-  assert.equal(names.size, 3);
-});
+transcript(
+  'RFC 4505, XEP-0175: anyone gets in where the operator wants it, each under a name of his own',
+  { config: { accounts: { anonymousHosts: ['capulet.lit'] } } },
+  async (cast) => {
+    const names = new Set<string>();
+    for (const trace of ['', Buffer.from('sirhc').toString('base64'), '=']) {
+      const client = await cast.raw();
+      await client.beginsStream();
+      await client.sends(`<auth xmlns='${SASL}' mechanism='ANONYMOUS'>${trace}</auth>`);
+      await client.receives(`<success xmlns='${SASL}'/>`);
+      await client.beginsStream();
+      names.add((await client.binds('x')).split('@')[0]!);
+    }
+    assert.equal(names.size, 3);
+  },
+);

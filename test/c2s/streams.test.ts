@@ -33,13 +33,17 @@ transcript('RFC 6120 §4.7.5: a higher minor version is answered with ours', asy
   assert.equal((await client.receivesStream())['version'], '1.0');
 });
 
-transcript('RFC 6120 §4.9.3.25: no version, or one before 1.0, is unsupported', { differs: { prosody: 'offers no features', ejabberd: 'logs in as of old' } }, async (cast) => {
-  for (const version of [undefined, '0.9', 'one', '']) {
-    const client = await cast.raw();
-    await client.opensStream({ version });
-    await client.isClosedWith('unsupported-version');
-  }
-});
+transcript(
+  'RFC 6120 §4.9.3.25: no version, or one before 1.0, is unsupported',
+  { differs: { prosody: 'offers no features', ejabberd: 'logs in as of old' } },
+  async (cast) => {
+    for (const version of [undefined, '0.9', 'one', '']) {
+      const client = await cast.raw();
+      await client.opensStream({ version });
+      await client.isClosedWith('unsupported-version');
+    }
+  },
+);
 
 transcript('RFC 6120 §4.9.3.6: a host that is not ours', async (cast) => {
   const client = await cast.raw();
@@ -47,14 +51,18 @@ transcript('RFC 6120 §4.9.3.6: a host that is not ours', async (cast) => {
   await client.isClosedWith('host-unknown');
 });
 
-transcript('RFC 6120 §4.9.3.7: a header without or with a malformed address', { differs: { prosody: 'closes as host-unknown', ejabberd: 'closes as host-unknown' } }, async (cast) => {
-  const client = await cast.raw();
-  await client.opensStream({ to: undefined });
-  await client.isClosedWith('improper-addressing');
-  const other = await cast.raw();
-  await other.opensStream({ to: 'a@b@c' });
-  await other.isClosedWith('improper-addressing');
-});
+transcript(
+  'RFC 6120 §4.9.3.7: a header without or with a malformed address',
+  { differs: { prosody: 'closes as host-unknown', ejabberd: 'closes as host-unknown' } },
+  async (cast) => {
+    const client = await cast.raw();
+    await client.opensStream({ to: undefined });
+    await client.isClosedWith('improper-addressing');
+    const other = await cast.raw();
+    await other.opensStream({ to: 'a@b@c' });
+    await other.isClosedWith('improper-addressing');
+  },
+);
 
 transcript('RFC 6120 §4.9.3.9: a malformed from', { differs: { prosody: 'ignores it', ejabberd: 'closes otherwise' } }, async (cast) => {
   const client = await cast.raw();
@@ -103,12 +111,16 @@ for (const [what, text] of [
   ['an entity other than the five', '<message>&euro;</message>'],
   ['an entity of its own', '<!DOCTYPE x [<!ENTITY lol "lol">]><message>&lol;</message>'],
 ] as const) {
-  transcript(`RFC 6120 §4.9.3.18, §11.1: ${what} is restricted XML`, { differs: { ejabberd: 'closes as not-well-formed', prosody: 'closes some of these as not-well-formed' } }, async (cast) => {
-    const client = await cast.raw();
-    await client.beginsStream();
-    await client.sends(text);
-    await client.isClosedWith('restricted-xml');
-  });
+  transcript(
+    `RFC 6120 §4.9.3.18, §11.1: ${what} is restricted XML`,
+    { differs: { ejabberd: 'closes as not-well-formed', prosody: 'closes some of these as not-well-formed' } },
+    async (cast) => {
+      const client = await cast.raw();
+      await client.beginsStream();
+      await client.sends(text);
+      await client.isClosedWith('restricted-xml');
+    },
+  );
 }
 
 transcript('RFC 6120 §11.1: also in front of the stream header', { onlyOurs: 'others say it in other words' }, async (cast) => {
@@ -117,21 +129,34 @@ transcript('RFC 6120 §11.1: also in front of the stream header', { onlyOurs: 'o
   await client.isClosedWith('restricted-xml');
 });
 
-transcript('RFC 6120 §4.9.3.1, §11.4: a prefix nobody declared', { differs: { prosody: 'closes as not-well-formed', ejabberd: 'takes it for an element' } }, async (cast) => {
-  const client = await cast.raw();
-  await client.beginsStream();
-  await client.sends('<foo:message/>');
-  await client.isClosedWith('bad-namespace-prefix');
-});
+transcript(
+  'RFC 6120 §4.9.3.1, §11.4: a prefix nobody declared',
+  { differs: { prosody: 'closes as not-well-formed', ejabberd: 'takes it for an element' } },
+  async (cast) => {
+    const client = await cast.raw();
+    await client.beginsStream();
+    await client.sends('<foo:message/>');
+    await client.isClosedWith('bad-namespace-prefix');
+  },
+);
 
-transcript('RFC 6120 §4.9.3.22, §11.6: an encoding other than UTF-8', { differs: { prosody: 'ignores the declaration', ejabberd: 'ignores the declaration' } }, async (cast) => {
-  const client = await cast.raw();
-  await client.sends(`<?xml version='1.0' encoding='ISO-8859-1'?>${HEADER} to='${cast.domain}'>`);
-  await client.isClosedWith('unsupported-encoding');
-});
+transcript(
+  'RFC 6120 §4.9.3.22, §11.6: an encoding other than UTF-8',
+  { differs: { prosody: 'ignores the declaration', ejabberd: 'ignores the declaration' } },
+  async (cast) => {
+    const client = await cast.raw();
+    await client.sends(`<?xml version='1.0' encoding='ISO-8859-1'?>${HEADER} to='${cast.domain}'>`);
+    await client.isClosedWith('unsupported-encoding');
+  },
+);
 
 transcript('RFC 6120 §11.5: a declaration of UTF-8 is right, also without a declaration', async (cast) => {
-  for (const declaration of [`<?xml version='1.0' encoding='UTF-8'?>`, `<?xml version="1.0"?>`, '', `<?xml version='1.0' encoding='utf-8' ?>\n`]) {
+  for (const declaration of [
+    `<?xml version='1.0' encoding='UTF-8'?>`,
+    `<?xml version="1.0"?>`,
+    '',
+    `<?xml version='1.0' encoding='utf-8' ?>\n`,
+  ]) {
     const client = await cast.raw();
     await client.sends(`${declaration}${HEADER} to='${cast.domain}'>`);
     await client.receivesStream();
@@ -139,17 +164,21 @@ transcript('RFC 6120 §11.5: a declaration of UTF-8 is right, also without a dec
   }
 });
 
-transcript('RFC 6120 §4.8.2: the stream may be written with any prefix, or none', { differs: { ejabberd: 'wants its own' } }, async (cast) => {
-  for (const header of [
-    `<s:stream xmlns='jabber:client' xmlns:s='http://etherx.jabber.org/streams' version='1.0' to='${cast.domain}'>`,
-    `<stream:stream version="1.0" to="${cast.domain}" xmlns:stream="http://etherx.jabber.org/streams" xmlns="jabber:client">`,
-  ]) {
-    const client = await cast.raw();
-    await client.sends(header);
-    await client.receivesStream();
-    await client.receivesFeatures();
-  }
-});
+transcript(
+  'RFC 6120 §4.8.2: the stream may be written with any prefix, or none',
+  { differs: { ejabberd: 'wants its own' } },
+  async (cast) => {
+    for (const header of [
+      `<s:stream xmlns='jabber:client' xmlns:s='http://etherx.jabber.org/streams' version='1.0' to='${cast.domain}'>`,
+      `<stream:stream version="1.0" to="${cast.domain}" xmlns:stream="http://etherx.jabber.org/streams" xmlns="jabber:client">`,
+    ]) {
+      const client = await cast.raw();
+      await client.sends(header);
+      await client.receivesStream();
+      await client.receivesFeatures();
+    }
+  },
+);
 
 transcript('RFC 6120 §4.3: bytes may come in whatever pieces', async (cast) => {
   const client = await cast.raw();
@@ -164,20 +193,32 @@ transcript('RFC 6120 §4.9.3.11: something that is no stream', { onlyOurs: 'othe
   await client.isClosedWith('invalid-namespace');
 });
 
-transcript('RFC 6120 §4.3.3: a second header where none is due', { differs: { prosody: 'closes as not-well-formed', ejabberd: 'closes as not-well-formed' } }, async (cast) => {
-  const client = await cast.raw();
-  await client.beginsStream();
-  await client.sends(`${HEADER} to='${cast.domain}'>`);
-  await client.closedSomehow(['invalid-xml', 'not-well-formed', 'policy-violation', 'bad-format', 'unsupported-stanza-type']);
-});
-
-for (const stanza of [`<message to='x@y'><body>Ay me</body></message>`, '<presence/>', `<iq type='get' id='i1'><query xmlns='jabber:iq:roster'/></iq>`]) {
-  transcript(`RFC 6120 §4.9.3.12: nothing is done for somebody unknown: ${stanza.slice(1, 9)}`, { differs: { prosody: 'answers with a stanza error' } }, async (cast) => {
+transcript(
+  'RFC 6120 §4.3.3: a second header where none is due',
+  { differs: { prosody: 'closes as not-well-formed', ejabberd: 'closes as not-well-formed' } },
+  async (cast) => {
     const client = await cast.raw();
     await client.beginsStream();
-    await client.sends(stanza);
-    await client.isClosedWith('not-authorized');
-  });
+    await client.sends(`${HEADER} to='${cast.domain}'>`);
+    await client.closedSomehow(['invalid-xml', 'not-well-formed', 'policy-violation', 'bad-format', 'unsupported-stanza-type']);
+  },
+);
+
+for (const stanza of [
+  `<message to='x@y'><body>Ay me</body></message>`,
+  '<presence/>',
+  `<iq type='get' id='i1'><query xmlns='jabber:iq:roster'/></iq>`,
+]) {
+  transcript(
+    `RFC 6120 §4.9.3.12: nothing is done for somebody unknown: ${stanza.slice(1, 9)}`,
+    { differs: { prosody: 'answers with a stanza error' } },
+    async (cast) => {
+      const client = await cast.raw();
+      await client.beginsStream();
+      await client.sends(stanza);
+      await client.isClosedWith('not-authorized');
+    },
+  );
 }
 
 transcript('RFC 6120 §4.9.3.24: an element that is no stanza', { differs: { ejabberd: 'closes otherwise' } }, async (cast) => {

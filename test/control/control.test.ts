@@ -96,7 +96,6 @@ test('streaming: a reader that does not read holds up the stream, not memory', a
   socket.write('{"id":0,"command":"top","args":{}}\n');
   socket.pause();
   // The stream stands still once the socket's buffers are full: wait until a whole round trip of another client adds nothing.
-  // oxlint-disable-next-line no-unmodified-loop-condition -- the stream modifies it
   for (let before = -1; made !== before || made === 0;) {
     before = made;
     await callControl(server.path, 'status', {});

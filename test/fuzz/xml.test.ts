@@ -21,7 +21,7 @@ import { elementOf, parseElement } from '../../src/xml/tree.ts';
 import { framesOf, plainOf, readBySaxes, type Plain, type Result } from '../xml/reading.ts';
 import { generateStream, mutate, pick, randomOf, type Random } from './xml-generator.ts';
 
-const RUNS = Number(process.env['ROOKERY_FUZZ_RUNS'] ?? 4000);
+const RUNS = Number(process.env['ROOKERY_FUZZ_RUNS'] ?? 2500);
 const SEED = Number(process.env['ROOKERY_FUZZ_SEED'] ?? 20260101);
 
 /** Streams that once told two readers apart, or came close. */

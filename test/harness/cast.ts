@@ -7,14 +7,34 @@ import type { RawConnection, Target } from './target.ts';
 import { printXml, type XmlElement } from './xml.ts';
 
 /** Who may be destructured from a cast. Others: `cast.client('name')`. */
-export const PEOPLE = ['romeo', 'juliet', 'nurse', 'mercutio', 'benvolio', 'tybalt', 'paris', 'laurence', 'phone', 'tablet', 'chamber', 'balcony'] as const;
+export const PEOPLE = [
+  'romeo',
+  'juliet',
+  'nurse',
+  'mercutio',
+  'benvolio',
+  'tybalt',
+  'paris',
+  'laurence',
+  'phone',
+  'tablet',
+  'chamber',
+  'balcony',
+] as const;
 export type Person = (typeof PEOPLE)[number];
 
 /** Names that stand for a further resource of somebody's account. All others have an account of their own. */
 export const RESOURCES: Readonly<Record<string, string>> = { phone: 'romeo', tablet: 'romeo', chamber: 'juliet', balcony: 'juliet' };
 
 /** Romeo and Juliet are where Shakespeare and the RFCs have them; others are at `main`. */
-const USUAL_RESOURCE: Readonly<Record<string, string>> = { romeo: 'orchard', juliet: 'window', phone: 'phone', tablet: 'tablet', chamber: 'chamber', balcony: 'balcony' };
+const USUAL_RESOURCE: Readonly<Record<string, string>> = {
+  romeo: 'orchard',
+  juliet: 'window',
+  phone: 'phone',
+  tablet: 'tablet',
+  chamber: 'chamber',
+  balcony: 'balcony',
+};
 
 export interface ClientOptions {
   /** Whose account it uses; default: its own name, or what RESOURCES says. */
@@ -75,6 +95,12 @@ export class Client {
     this.cast.unsynced.add(this);
   }
 
+  /** Like `sends`, but the server has not begun to handle it when this returns: to do something else meanwhile. */
+  async writes(xml: string): Promise<void> {
+    (await this.live()).write(xml);
+    this.cast.unsynced.add(this);
+  }
+
   /** The next stanza must match. */
   async receives(xml: string): Promise<XmlElement> {
     return (await this.live()).receives(xml);
@@ -125,7 +151,9 @@ export class Client {
   /** Sends unavailable presence without ending the stream. RFC 6121 §4.5 */
   async becomesUnavailable(status?: string): Promise<void> {
     this.isAvailable = false;
-    await this.sends(status === undefined ? `<presence type='unavailable'/>` : `<presence type='unavailable'><status>${status}</status></presence>`);
+    await this.sends(
+      status === undefined ? `<presence type='unavailable'/>` : `<presence type='unavailable'><status>${status}</status></presence>`,
+    );
     await this.sync();
   }
 

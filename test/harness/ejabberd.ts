@@ -15,7 +15,11 @@ export async function startEjabberd(): Promise<Target> {
     command: 'erl',
     args: ['-noinput', '-pa', ...(await libraryPaths()), '-mnesia', 'dir', `"${directory}/mnesia"`, '-s', 'ejabberd'],
     directory,
-    env: { EJABBERD_CONFIG_PATH: join(directory, 'ejabberd.yml'), EJABBERD_LOG_PATH: join(directory, 'ejabberd.log'), ERL_CRASH_DUMP: join(directory, 'erl_crash.dump') },
+    env: {
+      EJABBERD_CONFIG_PATH: join(directory, 'ejabberd.yml'),
+      EJABBERD_LOG_PATH: join(directory, 'ejabberd.log'),
+      ERL_CRASH_DUMP: join(directory, 'erl_crash.dump'),
+    },
     port,
   });
   return tcpTarget({ host: '127.0.0.1', port, domain: DOMAIN, stop });

@@ -43,7 +43,8 @@ export function describeMismatch(expected: XmlElement, actual: XmlElement, reaso
   return `expected\n${printXml(expected)}\nreceived\n${printXml(actual)}\nbecause ${reason}`;
 }
 
-const isStanza = ({ name, ns }: XmlElement): boolean => ns === 'jabber:client' && (name === 'message' || name === 'presence' || name === 'iq');
+const isStanza = ({ name, ns }: XmlElement): boolean =>
+  ns === 'jabber:client' && (name === 'message' || name === 'presence' || name === 'iq');
 const HEADER = new Set(['from', 'to', 'id', 'xml:lang']);
 const PSEUDO = `{${MATCH_NS}}`;
 
@@ -97,11 +98,17 @@ function compareContent(expected: XmlElement, actual: XmlElement, captures: Capt
     return isMatch ? undefined : `<${actual.name}/> contains '${text}', not '${fillIn(textOf(expected), captures)}'`;
   }
   const [wantedText, text] = [textOf(expected).trim(), textOf(actual).trim()];
-  if (wantedText === '' ? text !== '' : !matchesValue(wantedText, text, captures)) return `<${actual.name}/> contains the text '${text}', not '${fillIn(wantedText, captures)}'`;
+  if (wantedText === '' ? text !== '' : !matchesValue(wantedText, text, captures))
+    return `<${actual.name}/> contains the text '${text}', not '${fillIn(wantedText, captures)}'`;
   return compareChildren(expected, children, childElements(actual), captures);
 }
 
-function compareChildren(parent: XmlElement, expected: readonly XmlElement[], actual: readonly XmlElement[], captures: Captures): string | undefined {
+function compareChildren(
+  parent: XmlElement,
+  expected: readonly XmlElement[],
+  actual: readonly XmlElement[],
+  captures: Captures,
+): string | undefined {
   const left = [...actual];
   const isOrdered = pseudo(parent, 'ordered') === 'true';
   for (const child of expected) {

@@ -66,9 +66,21 @@ export async function startMemoryTarget(options: TargetOptions = {}, store: Memo
     failed: ({ what, error }) => crashes.push(`${what} failed: ${describeError(error)}`),
   };
   const kernel = new Kernel({ clock, observer });
-  const note = (level: string) => (what: string, fields: Record<string, unknown> = {}) => void logged.push({ level, what, fields });
+  const note =
+    (level: string) =>
+    (what: string, fields: Record<string, unknown> = {}) =>
+      void logged.push({ level, what, fields });
   const log: CoreLog = { debug: note('debug'), info: note('info'), warn: note('warn'), error: note('error') };
-  const runtime = new Runtime({ config, kernel, store, pool: POOL, log, modules: MODULES, secret: Buffer.alloc(32, 7), now: () => clock.now() });
+  const runtime = new Runtime({
+    config,
+    kernel,
+    store,
+    pool: POOL,
+    log,
+    modules: MODULES,
+    secret: Buffer.alloc(32, 7),
+    now: () => clock.now(),
+  });
   const clients = new Set<MemoryClient>();
 
   const settle = async (): Promise<void> => {

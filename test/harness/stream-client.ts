@@ -95,7 +95,8 @@ export class StreamClient {
     const received: XmlElement[] = [];
     while (left.length > 0) {
       const event = await this.next(() => ` one of\n${left.map((each) => printXml(each)).join('\n')}`);
-      if (event.kind !== 'element') this.fail(`${this.name} expected one of\n${left.map((each) => printXml(each)).join('\n')}\nbut ${describeEvent(event)}`);
+      if (event.kind !== 'element')
+        this.fail(`${this.name} expected one of\n${left.map((each) => printXml(each)).join('\n')}\nbut ${describeEvent(event)}`);
       const reasons: string[] = [];
       const found = left.findIndex((expected) => {
         const reason = mismatch(expected, event.element, this.captures);
@@ -134,7 +135,13 @@ export class StreamClient {
   /** Sends a stream header; attributes given replace or (undefined) remove the usual ones. */
   async opensStream(attrs: Readonly<Record<string, string | undefined>> = {}): Promise<void> {
     this.startOver();
-    const all: Record<string, string | undefined> = { to: this.domain, version: '1.0', xmlns: 'jabber:client', 'xmlns:stream': STREAMS, ...attrs };
+    const all: Record<string, string | undefined> = {
+      to: this.domain,
+      version: '1.0',
+      xmlns: 'jabber:client',
+      'xmlns:stream': STREAMS,
+      ...attrs,
+    };
     const text = Object.entries(all).map(([name, value]) => (value === undefined ? '' : ` ${name}='${value}'`));
     await this.sends(`<stream:stream${text.join('')}>`);
   }
@@ -150,7 +157,8 @@ export class StreamClient {
   /** Stream features are next; returned for a look inside. */
   async receivesFeatures(): Promise<XmlElement> {
     const event = await this.next(() => ' stream features');
-    if (event.kind !== 'element' || event.element.name !== 'features') this.fail(`${this.name} expected stream features but ${describeEvent(event)}`);
+    if (event.kind !== 'element' || event.element.name !== 'features')
+      this.fail(`${this.name} expected stream features but ${describeEvent(event)}`);
     return event.element;
   }
 
@@ -171,9 +179,15 @@ export class StreamClient {
 
   /** Like `isClosedWith`, where any of several conditions is right. */
   async closedSomehow(conditions: readonly string[]): Promise<void> {
-    const { name, ns, children } = await this.takes(`a stream error: ${conditions.join(' or ')}`, (element) => element.name === 'error' && element.ns === STREAMS);
+    const { name, ns, children } = await this.takes(
+      `a stream error: ${conditions.join(' or ')}`,
+      (element) => element.name === 'error' && element.ns === STREAMS,
+    );
     const found = conditions.some((condition) => childOf({ name, ns, attrs: {}, children }, condition, STREAM_CONDITIONS) !== undefined);
-    if (!found) this.fail(`${this.name} expected a stream error ${conditions.join(' or ')} but received\n${printXml({ name, ns, attrs: {}, children })}`);
+    if (!found)
+      this.fail(
+        `${this.name} expected a stream error ${conditions.join(' or ')} but received\n${printXml({ name, ns, attrs: {}, children })}`,
+      );
     await this.isClosed('after a stream error');
   }
 
@@ -181,7 +195,10 @@ export class StreamClient {
   async isClosed(when = 'now'): Promise<void> {
     for (const kind of ['close', 'closed']) {
       const event = await this.next(() => ` the end of the stream ${when}`);
-      if (event.kind !== kind) this.fail(`${this.name} expected ${kind === 'close' ? 'the end tag of the stream' : 'the end of the connection'} ${when} but ${describeEvent(event)}`);
+      if (event.kind !== kind)
+        this.fail(
+          `${this.name} expected ${kind === 'close' ? 'the end tag of the stream' : 'the end of the connection'} ${when} but ${describeEvent(event)}`,
+        );
     }
   }
 

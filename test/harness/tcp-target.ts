@@ -62,7 +62,9 @@ function clientFor(connection: RawConnection, domain: string): StreamClient {
 async function registerInBand(connection: RawConnection, { domain, user, password }: Account): Promise<void> {
   const client = clientFor(connection, domain);
   await client.beginsStream();
-  await client.sends(`<iq type='set' id='r1'><query xmlns='jabber:iq:register'><username>${user}</username><password>${password}</password></query></iq>`);
+  await client.sends(
+    `<iq type='set' id='r1'><query xmlns='jabber:iq:register'><username>${user}</username><password>${password}</password></query></iq>`,
+  );
   await client.receives(`<iq type='result' id='r1'>{any}</iq>`);
   client.discard();
 }

@@ -31,7 +31,10 @@ after(async () => {
 /** Declares a test. The cast's clients are logged in before the first of them acts. */
 export function transcript(title: string, play: (cast: CastOfClients) => Promise<void>): void;
 export function transcript(title: string, options: TranscriptOptions, play: (cast: CastOfClients) => Promise<void>): void;
-export function transcript(title: string, ...rest: [(cast: CastOfClients) => Promise<void>] | [TranscriptOptions, (cast: CastOfClients) => Promise<void>]): void {
+export function transcript(
+  title: string,
+  ...rest: [(cast: CastOfClients) => Promise<void>] | [TranscriptOptions, (cast: CastOfClients) => Promise<void>]
+): void {
   const [options, play] = rest.length === 1 ? [{}, rest[0]] : rest;
   test(title, async (context) => {
     const skip = TARGET === 'memory' ? undefined : whyNotForeign(options);
@@ -59,7 +62,12 @@ async function playInMemory(options: TranscriptOptions, play: (cast: CastOfClien
 }
 
 /** @param differs why that server is known to fail this transcript: it then has to, or the note is out of date. */
-async function playElsewhere(target: Target, play: (cast: CastOfClients) => Promise<void>, differs: string | undefined, skip: (reason: string) => void): Promise<void> {
+async function playElsewhere(
+  target: Target,
+  play: (cast: CastOfClients) => Promise<void>,
+  differs: string | undefined,
+  skip: (reason: string) => void,
+): Promise<void> {
   const cast = withNames(new Cast(target));
   try {
     await play(cast);

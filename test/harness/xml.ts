@@ -82,7 +82,9 @@ export function parseElements(xml: string, declarations = ''): XmlElement[] {
     if (event.kind === 'error') throw new Error(`the test's XML is wrong: ${event.text}\n${xml}`);
     if (event.kind === 'element') elements.push(event.element);
   });
-  reader.write(`<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' ${declarations}>${xml}</stream:stream>`);
+  reader.write(
+    `<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' ${declarations}>${xml}</stream:stream>`,
+  );
   return elements;
 }
 
@@ -116,6 +118,8 @@ export function printXml(element: XmlElement, indent = '  ', parentNs = 'jabber:
   const children = element.children.filter((node) => isElement(node) || node.trim() !== '');
   if (children.length === 0) return `${start}/>`;
   if (!children.some(isElement)) return `${start}>${escapeXml(children.join(''))}</${element.name}>`;
-  const inner = children.map((node) => (isElement(node) ? printXml(node, `${indent}  `, element.ns) : `${indent}  ${escapeXml(node.trim())}`));
+  const inner = children.map((node) =>
+    isElement(node) ? printXml(node, `${indent}  `, element.ns) : `${indent}  ${escapeXml(node.trim())}`,
+  );
   return [`${start}>`, ...inner, `${indent}</${element.name}>`].join('\n');
 }

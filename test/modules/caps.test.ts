@@ -13,15 +13,23 @@ transcript('XEP-0115 §6.3: the stream features after login carry the hash of wh
   const caps = childOf(features, 'c', CAPS)!;
   assert.equal(caps.attrs['hash'], 'sha-1');
 
-  await romeo.sends(`<iq type='get' id='d1' to='${cast.domain}'><query xmlns='${INFO}' node='${caps.attrs['node']}#${caps.attrs['ver']}'/></iq>`);
-  const answer = await romeo.receives(`<iq type='result' id='d1'><query xmlns='${INFO}' node='${caps.attrs['node']}#${caps.attrs['ver']}'>{any}</query></iq>`);
+  await romeo.sends(
+    `<iq type='get' id='d1' to='${cast.domain}'><query xmlns='${INFO}' node='${caps.attrs['node']}#${caps.attrs['ver']}'/></iq>`,
+  );
+  const answer = await romeo.receives(
+    `<iq type='result' id='d1'><query xmlns='${INFO}' node='${caps.attrs['node']}#${caps.attrs['ver']}'>{any}</query></iq>`,
+  );
   assert.equal(verification(childOf(answer, 'query', INFO)!), caps.attrs['ver']);
 });
 
 transcript('XEP-0115 §6.2: an older hash is no node of the server', async (cast) => {
   const { romeo } = cast;
-  await romeo.sends(`<iq type='get' id='d1' to='${cast.domain}'><query xmlns='${INFO}' node='urn:rookery:server#AAAAAAAAAAAAAAAAAAAAAAAAAAA='/></iq>`);
-  await romeo.receives(`<iq type='error' id='d1'><error type='cancel'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>`);
+  await romeo.sends(
+    `<iq type='get' id='d1' to='${cast.domain}'><query xmlns='${INFO}' node='urn:rookery:server#AAAAAAAAAAAAAAAAAAAAAAAAAAA='/></iq>`,
+  );
+  await romeo.receives(
+    `<iq type='error' id='d1'><error type='cancel'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>`,
+  );
 });
 
 transcript('XEP-0115 §7: disco announces it', { differs: { prosody: 'does not', ejabberd: 'does not' } }, async (cast) => {
@@ -52,7 +60,9 @@ transcript(
 /** §5.1, written once more. */
 function verification(query: XmlElement): string {
   const children = childElements(query);
-  const identities = children.filter(({ name }) => name === 'identity').map(({ attrs }) => `${attrs['category']}/${attrs['type']}/${attrs['xml:lang'] ?? ''}/${attrs['name'] ?? ''}`);
+  const identities = children
+    .filter(({ name }) => name === 'identity')
+    .map(({ attrs }) => `${attrs['category']}/${attrs['type']}/${attrs['xml:lang'] ?? ''}/${attrs['name'] ?? ''}`);
   const features = children.filter(({ name }) => name === 'feature').map(({ attrs }) => attrs['var']!);
   const forms = children.filter(({ name }) => name === 'x').map(formText);
   return createHash('sha1')

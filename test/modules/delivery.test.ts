@@ -36,16 +36,34 @@ const TABLE: readonly Condition[] = [
   { name: 'one non-negative resource', priorities: { juliet: 0 }, address: 'bare', outcomes: ['D', 'D', 'E', 'D'] },
   { name: 'one non-negative resource', priorities: { juliet: 0 }, address: 'full of juliet', outcomes: ['D', 'D', 'D', 'D'] },
   { name: 'one non-negative resource', priorities: { juliet: 0 }, address: 'full of no resource', outcomes: ['X', 'D', 'X', 'X'] },
-  { name: 'several non-negative resources', priorities: { juliet: 5, balcony: 5, chamber: -1 }, address: 'bare', outcomes: ['A', 'A', 'E', 'A'] },
-  { name: 'several non-negative resources', priorities: { juliet: 5, balcony: 5, chamber: -1 }, address: 'full of juliet', outcomes: ['D', 'D', 'D', 'D'] },
-  { name: 'several non-negative resources', priorities: { juliet: 5, balcony: 5, chamber: -1 }, address: 'full of no resource', outcomes: ['X', 'A', 'X', 'X'] },
+  {
+    name: 'several non-negative resources',
+    priorities: { juliet: 5, balcony: 5, chamber: -1 },
+    address: 'bare',
+    outcomes: ['A', 'A', 'E', 'A'],
+  },
+  {
+    name: 'several non-negative resources',
+    priorities: { juliet: 5, balcony: 5, chamber: -1 },
+    address: 'full of juliet',
+    outcomes: ['D', 'D', 'D', 'D'],
+  },
+  {
+    name: 'several non-negative resources',
+    priorities: { juliet: 5, balcony: 5, chamber: -1 },
+    address: 'full of no resource',
+    outcomes: ['X', 'A', 'X', 'X'],
+  },
 ];
 
 for (const condition of TABLE) {
   for (const [i, type] of TYPES.entries()) {
     const outcome = condition.outcomes[i]!;
     // §8.5.3.2.1 lets `normal` be ignored or refused, and nothing else.
-    const differs = type === 'normal' && condition.address === 'full of no resource' ? { prosody: 'treats it as chat', ejabberd: 'treats it as chat' } : {};
+    const differs =
+      type === 'normal' && condition.address === 'full of no resource'
+        ? { prosody: 'treats it as chat', ejabberd: 'treats it as chat' }
+        : {};
     const title = `RFC 6121 §8.5.4: ${type} to ${condition.address}, ${condition.name}: ${outcome}`;
     transcript(title, { differs }, (cast) => play(cast, condition, type, outcome));
   }
@@ -99,7 +117,13 @@ function addressed(cast: CastOfClients, address: Condition['address']): string {
 
 function isServiceUnavailable({ name, attrs, children }: XmlElement): boolean {
   const error = childOf({ name, ns: '', attrs, children }, 'error');
-  return name === 'message' && attrs['type'] === 'error' && attrs['id'] === 'm1' && error !== undefined && childOf(error, 'service-unavailable', STANZAS) !== undefined;
+  return (
+    name === 'message' &&
+    attrs['type'] === 'error' &&
+    attrs['id'] === 'm1' &&
+    error !== undefined &&
+    childOf(error, 'service-unavailable', STANZAS) !== undefined
+  );
 }
 
 async function isKept(later: Client, type: string): Promise<void> {

@@ -25,7 +25,9 @@ transcript('XEP-0030 §3.1: no identity and no feature is there twice', async (c
   const { romeo } = cast;
   await romeo.sends(`<iq type='get' id='d1' to='${cast.domain}'><query xmlns='${INFO}'/></iq>`);
   const answer = await romeo.receives(`<iq type='result' id='d1'><query xmlns='${INFO}'>{any}</query></iq>`);
-  const all = childElements(childOf(answer, 'query')!).map(({ name, attrs }) => `${name} ${attrs['var'] ?? `${attrs['category']}/${attrs['type']}`}`);
+  const all = childElements(childOf(answer, 'query')!).map(
+    ({ name, attrs }) => `${name} ${attrs['var'] ?? `${attrs['category']}/${attrs['type']}`}`,
+  );
   assert.deepEqual(all, [...new Set(all)]);
 });
 
@@ -65,26 +67,36 @@ transcript('XEP-0030 §3.1: the owner asks his own account', { differs: { prosod
   }
 });
 
-transcript('XEP-0030 §4.1: the items of an account are its available resources', { differs: { prosody: 'has no items', ejabberd: 'names them, connected ones, too' } }, async ({ romeo, phone }) => {
-  await romeo.becomesAvailable();
-  await phone.sync(); // connected only
-  await romeo.sends(`<iq type='get' id='d1' to='${romeo.bare}'><query xmlns='${ITEMS}'/></iq>`);
-  await romeo.receives(`<iq type='result' id='d1' from='${romeo.bare}'><query xmlns='${ITEMS}'><item jid='${romeo.full}'/></query></iq>`);
-});
+transcript(
+  'XEP-0030 §4.1: the items of an account are its available resources',
+  { differs: { prosody: 'has no items', ejabberd: 'names them, connected ones, too' } },
+  async ({ romeo, phone }) => {
+    await romeo.becomesAvailable();
+    await phone.sync(); // connected only
+    await romeo.sends(`<iq type='get' id='d1' to='${romeo.bare}'><query xmlns='${ITEMS}'/></iq>`);
+    await romeo.receives(`<iq type='result' id='d1' from='${romeo.bare}'><query xmlns='${ITEMS}'><item jid='${romeo.full}'/></query></iq>`);
+  },
+);
 
-transcript('XEP-0030 §3.1, §4.1: who sees the presence of an account may ask it', { differs: { prosody: 'has no items', ejabberd: 'names its items' } }, async ({ romeo, juliet }) => {
-  await befriends(romeo, juliet);
-  await juliet.becomesAvailable();
-  await romeo.sends(`<iq type='get' id='d1' to='${juliet.bare}'><query xmlns='${INFO}'/></iq>`);
-  await romeo.receives(`
+transcript(
+  'XEP-0030 §3.1, §4.1: who sees the presence of an account may ask it',
+  { differs: { prosody: 'has no items', ejabberd: 'names its items' } },
+  async ({ romeo, juliet }) => {
+    await befriends(romeo, juliet);
+    await juliet.becomesAvailable();
+    await romeo.sends(`<iq type='get' id='d1' to='${juliet.bare}'><query xmlns='${INFO}'/></iq>`);
+    await romeo.receives(`
     <iq type='result' id='d1' from='${juliet.bare}'>
       <query xmlns='${INFO}' match:rest='ignore'><identity category='account' type='registered'/></query>
     </iq>`);
-  await romeo.sends(`<iq type='get' id='d2' to='${juliet.bare}'><query xmlns='${ITEMS}'/></iq>`);
-  await romeo.receives(`<iq type='result' id='d2' from='${juliet.bare}'><query xmlns='${ITEMS}'><item jid='${juliet.full}'/></query></iq>`);
-  await romeo.sends(`<iq type='get' id='d3' to='${juliet.bare}'><query xmlns='${INFO}' node='urn:example:nowhere'/></iq>`);
-  await romeo.receives(`<iq type='error' id='d3'>${NOT_FOUND}</iq>`);
-});
+    await romeo.sends(`<iq type='get' id='d2' to='${juliet.bare}'><query xmlns='${ITEMS}'/></iq>`);
+    await romeo.receives(
+      `<iq type='result' id='d2' from='${juliet.bare}'><query xmlns='${ITEMS}'><item jid='${juliet.full}'/></query></iq>`,
+    );
+    await romeo.sends(`<iq type='get' id='d3' to='${juliet.bare}'><query xmlns='${INFO}' node='urn:example:nowhere'/></iq>`);
+    await romeo.receives(`<iq type='error' id='d3'>${NOT_FOUND}</iq>`);
+  },
+);
 
 transcript(
   'XEP-0030 §8: strangers cannot tell by disco whether an account exists, or is there',
@@ -118,7 +130,10 @@ transcript(
   'XEP-0157 §3: addresses for contact are in a form among the information',
   {
     modules: {
-      disco: { name: 'Verona', contacts: { abuse: ['mailto:abuse@capulet.lit', 'xmpp:prince@capulet.lit'], status: ['https://status.capulet.lit/'] } },
+      disco: {
+        name: 'Verona',
+        contacts: { abuse: ['mailto:abuse@capulet.lit', 'xmpp:prince@capulet.lit'], status: ['https://status.capulet.lit/'] },
+      },
     },
   },
   async (cast) => {

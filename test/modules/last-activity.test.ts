@@ -16,18 +16,22 @@ transcript('XEP-0012 §3: how long ago a contact left, and what was said then', 
   await romeo.receives(`<iq type='result' id='last1' from='${juliet.bare}'><query xmlns='${LAST}' seconds='903'>Heading Home</query></iq>`);
 });
 
-transcript('XEP-0012 §3: a contact that left without a word, and one whose connection broke', { onlyOurs: 'needs its clock' }, async (cast) => {
-  const { romeo, juliet, nurse } = cast;
-  await befriends(romeo, juliet);
-  await befriends(romeo, nurse);
-  await juliet.disconnects();
-  await nurse.drops();
-  await cast.advance(60_000);
-  for (const { bare } of [juliet, nurse]) {
-    await romeo.sends(`<iq type='get' id='last1' to='${bare}'><query xmlns='${LAST}'/></iq>`);
-    await romeo.receives(`<iq type='result' id='last1'><query xmlns='${LAST}' seconds='60'/></iq>`);
-  }
-});
+transcript(
+  'XEP-0012 §3: a contact that left without a word, and one whose connection broke',
+  { onlyOurs: 'needs its clock' },
+  async (cast) => {
+    const { romeo, juliet, nurse } = cast;
+    await befriends(romeo, juliet);
+    await befriends(romeo, nurse);
+    await juliet.disconnects();
+    await nurse.drops();
+    await cast.advance(60_000);
+    for (const { bare } of [juliet, nurse]) {
+      await romeo.sends(`<iq type='get' id='last1' to='${bare}'><query xmlns='${LAST}'/></iq>`);
+      await romeo.receives(`<iq type='result' id='last1'><query xmlns='${LAST}' seconds='60'/></iq>`);
+    }
+  },
+);
 
 transcript('XEP-0012 §3: a status said before the last presence is not that of the end', { onlyOurs: 'needs its clock' }, async (cast) => {
   const { romeo, juliet } = cast;
@@ -40,12 +44,16 @@ transcript('XEP-0012 §3: a status said before the last presence is not that of 
   await romeo.receives(`<iq type='result' id='last1'><query xmlns='${LAST}' seconds='0'/></iq>`);
 });
 
-transcript('XEP-0012 §3: 0 while any resource is connected', { differs: { ejabberd: 'looks at available resources only' } }, async ({ romeo, juliet, chamber }) => {
-  await befriends(romeo, juliet);
-  await chamber.disconnects();
-  await romeo.sends(`<iq type='get' id='last1' to='${juliet.bare}'><query xmlns='${LAST}'/></iq>`);
-  await romeo.receives(`<iq type='result' id='last1' from='${juliet.bare}'><query xmlns='${LAST}' seconds='0'/></iq>`);
-});
+transcript(
+  'XEP-0012 §3: 0 while any resource is connected',
+  { differs: { ejabberd: 'looks at available resources only' } },
+  async ({ romeo, juliet, chamber }) => {
+    await befriends(romeo, juliet);
+    await chamber.disconnects();
+    await romeo.sends(`<iq type='get' id='last1' to='${juliet.bare}'><query xmlns='${LAST}'/></iq>`);
+    await romeo.receives(`<iq type='result' id='last1' from='${juliet.bare}'><query xmlns='${LAST}' seconds='0'/></iq>`);
+  },
+);
 
 transcript(
   'XEP-0012 §3, §8: strangers may not know, whether the account exists or not',
@@ -54,7 +62,14 @@ transcript(
     const { romeo, juliet } = cast;
     const nurse = cast.offline('nurse');
     await juliet.becomesAvailable();
-    for (const address of [juliet.bare, nurse.bare, `nobody@${cast.domain}`, juliet.full, `${nurse.bare}/gone`, `nobody@${cast.domain}/gone`]) {
+    for (const address of [
+      juliet.bare,
+      nurse.bare,
+      `nobody@${cast.domain}`,
+      juliet.full,
+      `${nurse.bare}/gone`,
+      `nobody@${cast.domain}/gone`,
+    ]) {
       await romeo.sends(`<iq type='get' id='last1' to='${address}'><query xmlns='${LAST}'/></iq>`);
       await romeo.receives(`<iq type='error' id='last1' from='${address}'>${FORBIDDEN}</iq>`);
     }
@@ -85,7 +100,9 @@ transcript('XEP-0012 §4: a question to an available resource is its to answer',
 transcript('XEP-0012 §5: the server tells how long it is up', async (cast) => {
   const { romeo } = cast;
   await romeo.sends(`<iq type='get' id='last3' to='${cast.domain}'><query xmlns='${LAST}'/></iq>`);
-  const answer = await romeo.receives(`<iq type='result' id='last3' from='${cast.domain}'><query xmlns='${LAST}' seconds='{seconds}'/></iq>`);
+  const answer = await romeo.receives(
+    `<iq type='result' id='last3' from='${cast.domain}'><query xmlns='${LAST}' seconds='{seconds}'/></iq>`,
+  );
   assert.match(cast.captured.get('seconds')!, /^\d+$/, `in ${answer.name}`);
 });
 
@@ -99,5 +116,7 @@ transcript('XEP-0012 §5: by the clock', { config: { c2s: { idleMs: 0 } } }, asy
 transcript('XEP-0012 §6: disco announces it', async (cast) => {
   const { romeo } = cast;
   await romeo.sends(`<iq type='get' id='d1' to='${cast.domain}'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>`);
-  await romeo.receives(`<iq type='result' id='d1'><query xmlns='http://jabber.org/protocol/disco#info' match:rest='ignore'><feature var='${LAST}'/></query></iq>`);
+  await romeo.receives(
+    `<iq type='result' id='d1'><query xmlns='http://jabber.org/protocol/disco#info' match:rest='ignore'><feature var='${LAST}'/></query></iq>`,
+  );
 });

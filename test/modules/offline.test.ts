@@ -38,18 +38,22 @@ transcript('XEP-0203 §2: the stamp is the time the server got the message', { o
   await juliet.receives(`<message type='chat'><body>m2</body>${delay(cast.domain, '2025-06-01T12:01:00.000Z')}</message>`);
 });
 
-transcript('XEP-0160 §2: negative priority does not count, a later change to a non-negative one does', { differs: { prosody: 'looks at the initial presence only' } }, async (cast) => {
-  const { romeo } = cast;
-  const juliet = cast.offline('juliet');
-  await romeo.sends(chat(juliet.bare, 'm1'));
-  await romeo.sync();
-  await juliet.connects();
-  await juliet.becomesAvailable(-1);
-  await juliet.receivesNothing();
-  await juliet.becomesAvailable(0);
-  await juliet.receives(`<message type='chat' id='m1' from='${romeo.full}'><body>m1</body>${delay(cast.domain)}</message>`);
-  await juliet.receivesNothing();
-});
+transcript(
+  'XEP-0160 §2: negative priority does not count, a later change to a non-negative one does',
+  { differs: { prosody: 'looks at the initial presence only' } },
+  async (cast) => {
+    const { romeo } = cast;
+    const juliet = cast.offline('juliet');
+    await romeo.sends(chat(juliet.bare, 'm1'));
+    await romeo.sync();
+    await juliet.connects();
+    await juliet.becomesAvailable(-1);
+    await juliet.receivesNothing();
+    await juliet.becomesAvailable(0);
+    await juliet.receives(`<message type='chat' id='m1' from='${romeo.full}'><body>m1</body>${delay(cast.domain)}</message>`);
+    await juliet.receivesNothing();
+  },
+);
 
 transcript('XEP-0160 §2: they are for one resource, not for all', async (cast) => {
   const { romeo } = cast;
@@ -72,7 +76,9 @@ transcript('XEP-0160 §2: everything in the message is kept as it was', async (c
   await romeo.sync();
   await juliet.connects();
   await juliet.becomesAvailable();
-  await juliet.receives(`<message xml:lang='en' id='a&apos;b&quot;c' from='${romeo.full}' to='${juliet.bare}'>${content}${delay(cast.domain)}</message>`);
+  await juliet.receives(
+    `<message xml:lang='en' id='a&apos;b&quot;c' from='${romeo.full}' to='${juliet.bare}'>${content}${delay(cast.domain)}</message>`,
+  );
 });
 
 transcript('XEP-0160 §3: chat states alone are not kept, with a body they are', { differs: { prosody: 'keeps them' } }, async (cast) => {
@@ -93,40 +99,58 @@ transcript('XEP-0160 §3: a chat message with other content than a body is kept'
   const { romeo } = cast;
   const juliet = cast.offline('juliet');
   await romeo.sends(`<message type='chat' id='m1' to='${juliet.bare}'><received xmlns='urn:xmpp:receipts' id='x'/></message>`);
-  await romeo.sends(`<message type='chat' id='m2' to='${juliet.bare}'><encrypted xmlns='urn:example:e2e'>…</encrypted><store xmlns='urn:xmpp:hints'/></message>`);
+  await romeo.sends(
+    `<message type='chat' id='m2' to='${juliet.bare}'><encrypted xmlns='urn:example:e2e'>…</encrypted><store xmlns='urn:xmpp:hints'/></message>`,
+  );
   await romeo.sync();
   await juliet.connects();
   await juliet.becomesAvailable();
   await juliet.receives(`<message type='chat' id='m1'><received xmlns='urn:xmpp:receipts' id='x'/>${delay(cast.domain)}</message>`);
-  await juliet.receives(`<message type='chat' id='m2'><encrypted xmlns='urn:example:e2e'>…</encrypted><store xmlns='urn:xmpp:hints'/>${delay(cast.domain)}</message>`);
+  await juliet.receives(
+    `<message type='chat' id='m2'><encrypted xmlns='urn:example:e2e'>…</encrypted><store xmlns='urn:xmpp:hints'/>${delay(cast.domain)}</message>`,
+  );
 });
 
-transcript('XEP-0334 §4.2: with no-store a message is not kept, and its sender told so; no-permanent-store is no hindrance', { differs: { prosody: 'ignores hints' } }, async (cast) => {
-  const { romeo } = cast;
-  const juliet = cast.offline('juliet');
-  await romeo.sends(`<message type='chat' id='m1' to='${juliet.bare}'><body>Burn this</body><no-store xmlns='urn:xmpp:hints'/></message>`);
-  await romeo.receives(`<message type='error' id='m1' from='${juliet.bare}'>${SERVICE_UNAVAILABLE}</message>`);
-  await romeo.sends(`<message type='chat' id='m2' to='${juliet.bare}'><body>Keep it short</body><no-permanent-store xmlns='urn:xmpp:hints'/></message>`);
-  await romeo.receivesNothing();
-  await juliet.connects();
-  await juliet.becomesAvailable();
-  await juliet.receives(`<message type='chat' id='m2'><body>Keep it short</body><no-permanent-store xmlns='urn:xmpp:hints'/>${delay(cast.domain)}</message>`);
-  await juliet.receivesNothing();
-});
+transcript(
+  'XEP-0334 §4.2: with no-store a message is not kept, and its sender told so; no-permanent-store is no hindrance',
+  { differs: { prosody: 'ignores hints' } },
+  async (cast) => {
+    const { romeo } = cast;
+    const juliet = cast.offline('juliet');
+    await romeo.sends(
+      `<message type='chat' id='m1' to='${juliet.bare}'><body>Burn this</body><no-store xmlns='urn:xmpp:hints'/></message>`,
+    );
+    await romeo.receives(`<message type='error' id='m1' from='${juliet.bare}'>${SERVICE_UNAVAILABLE}</message>`);
+    await romeo.sends(
+      `<message type='chat' id='m2' to='${juliet.bare}'><body>Keep it short</body><no-permanent-store xmlns='urn:xmpp:hints'/></message>`,
+    );
+    await romeo.receivesNothing();
+    await juliet.connects();
+    await juliet.becomesAvailable();
+    await juliet.receives(
+      `<message type='chat' id='m2'><body>Keep it short</body><no-permanent-store xmlns='urn:xmpp:hints'/>${delay(cast.domain)}</message>`,
+    );
+    await juliet.receivesNothing();
+  },
+);
 
-transcript('XEP-0160 §2: a full queue refuses with service-unavailable', { config: { accounts: { maxOfflineMessages: 2 } } }, async (cast) => {
-  const { romeo } = cast;
-  const juliet = cast.offline('juliet');
-  for (const body of ['1', '2', '3']) await romeo.sends(chat(juliet.bare, body));
-  await romeo.receives(`<message type='error' id='3' from='${juliet.bare}'>${SERVICE_UNAVAILABLE}</message>`);
-  await juliet.connects();
-  await juliet.becomesAvailable();
-  assert.deepEqual((await juliet.collects()).map(bodyOf), ['1', '2']);
-  await juliet.becomesUnavailable();
-  await juliet.collects();
-  await romeo.sends(chat(juliet.bare, '4')); // there is room again
-  await romeo.receivesNothing();
-});
+transcript(
+  'XEP-0160 §2: a full queue refuses with service-unavailable',
+  { config: { accounts: { maxOfflineMessages: 2 } } },
+  async (cast) => {
+    const { romeo } = cast;
+    const juliet = cast.offline('juliet');
+    for (const body of ['1', '2', '3']) await romeo.sends(chat(juliet.bare, body));
+    await romeo.receives(`<message type='error' id='3' from='${juliet.bare}'>${SERVICE_UNAVAILABLE}</message>`);
+    await juliet.connects();
+    await juliet.becomesAvailable();
+    assert.deepEqual((await juliet.collects()).map(bodyOf), ['1', '2']);
+    await juliet.becomesUnavailable();
+    await juliet.collects();
+    await romeo.sends(chat(juliet.bare, '4')); // there is room again
+    await romeo.receivesNothing();
+  },
+);
 
 transcript('XEP-0160 §2: with a limit of none nothing is kept', { config: { accounts: { maxOfflineMessages: 0 } } }, async (cast) => {
   const { romeo } = cast;
@@ -145,62 +169,83 @@ transcript('XEP-0160 §2: the size of all messages is limited, too', { modules: 
   await romeo.receivesNothing();
 });
 
-transcript('XEP-0203 §5: nobody but the server says that the server delayed a message', { differs: { prosody: 'passes it on', ejabberd: 'passes it on' } }, async (cast) => {
-  const { romeo, juliet } = cast;
-  const nurse = cast.offline('nurse');
-  const forged = `<delay xmlns='urn:xmpp:delay' from='${cast.domain}' stamp='1597-01-01T00:00:00Z'/>`;
-  const other = `<delay xmlns='urn:xmpp:delay' from='rooms.${cast.domain}' stamp='1597-01-01T00:00:00Z'/>`;
-  await romeo.sends(`<message type='chat' id='m1' to='${juliet.full}'><body>Now</body>${forged}${other}</message>`);
-  await juliet.receives(`<message type='chat' id='m1'><body>Now</body>${other}</message>`);
-  await romeo.sends(`<message type='chat' id='m2' to='${nurse.bare}'><body>Now</body>${forged}</message>`);
-  await romeo.sync();
-  await nurse.connects();
-  await nurse.becomesAvailable();
-  await nurse.receives(`<message type='chat' id='m2'><body>Now</body><delay xmlns='urn:xmpp:delay' from='${cast.domain}' stamp='2025-{any}'>{any}</delay></message>`);
-});
+transcript(
+  'XEP-0203 §5: nobody but the server says that the server delayed a message',
+  { differs: { prosody: 'passes it on', ejabberd: 'passes it on' } },
+  async (cast) => {
+    const { romeo, juliet } = cast;
+    const nurse = cast.offline('nurse');
+    const forged = `<delay xmlns='urn:xmpp:delay' from='${cast.domain}' stamp='1597-01-01T00:00:00Z'/>`;
+    const other = `<delay xmlns='urn:xmpp:delay' from='rooms.${cast.domain}' stamp='1597-01-01T00:00:00Z'/>`;
+    await romeo.sends(`<message type='chat' id='m1' to='${juliet.full}'><body>Now</body>${forged}${other}</message>`);
+    await juliet.receives(`<message type='chat' id='m1'><body>Now</body>${other}</message>`);
+    await romeo.sends(`<message type='chat' id='m2' to='${nurse.bare}'><body>Now</body>${forged}</message>`);
+    await romeo.sync();
+    await nurse.connects();
+    await nurse.becomesAvailable();
+    await nurse.receives(
+      `<message type='chat' id='m2'><body>Now</body><delay xmlns='urn:xmpp:delay' from='${cast.domain}' stamp='2025-{any}'>{any}</delay></message>`,
+    );
+  },
+);
 
-transcript('XEP-0160: a backlog of several chunks comes complete and in order, what arrives meanwhile after it', { onlyOurs: 'a corner of ours' }, async (cast) => {
-  const { romeo } = cast;
-  const juliet = cast.offline('juliet');
-  await cast.ready();
-  for (let i = 0; i < 120; i++) await romeo.sends(chat(juliet.bare, String(i)));
-  await juliet.connects();
-  // Both are under way at once: the second message meets a backlog that is being handed over.
-  await Promise.all([juliet.sends('<presence/>'), romeo.sends(chat(juliet.bare, '120')), romeo.sends(chat(juliet.full, '121'))]);
-  await juliet.takes('its own presence', ({ name }) => name === 'presence');
-  assert.deepEqual((await juliet.collects()).map(bodyOf), range(0, 122));
-  await romeo.sends(chat(juliet.bare, '122'));
-  await juliet.receives(`<message type='chat' id='122'><body>122</body></message>`); // at once, without delay
-});
+transcript(
+  'XEP-0160: a backlog of several chunks comes complete and in order, what arrives meanwhile after it',
+  { onlyOurs: 'a corner of ours' },
+  async (cast) => {
+    const { romeo } = cast;
+    const juliet = cast.offline('juliet');
+    await cast.ready();
+    for (let i = 0; i < 120; i++) await romeo.sends(chat(juliet.bare, String(i)));
+    await juliet.connects();
+    // Both are under way at once: the second message meets a backlog that is being handed over.
+    await Promise.all([juliet.sends('<presence/>'), romeo.sends(chat(juliet.bare, '120')), romeo.sends(chat(juliet.full, '121'))]);
+    await juliet.takes('its own presence', ({ name }) => name === 'presence');
+    assert.deepEqual((await juliet.collects()).map(bodyOf), range(0, 122));
+    await romeo.sends(chat(juliet.bare, '122'));
+    await juliet.receives(`<message type='chat' id='122'><body>122</body></message>`); // at once, without delay
+  },
+);
 
-transcript('XEP-0160: a backlog larger than a connection may have unsent goes out as fast as it is read', { config: { limits: { outboundBytes: 300_000 } } }, async (cast) => {
-  const { romeo } = cast;
-  const juliet = cast.offline('juliet');
-  const filler = 'x'.repeat(20_000);
-  for (let i = 0; i < 60; i++) await romeo.sends(`<message type='chat' id='${i}' to='${juliet.bare}'><body>${filler}</body></message>`);
-  await romeo.receivesNothing();
-  await juliet.connects();
-  await juliet.becomesAvailable();
-  await cast.advance(1_000);
-  assert.deepEqual((await juliet.collects()).map(({ attrs }) => attrs['id']), range(0, 60));
-});
+transcript(
+  'XEP-0160: a backlog larger than a connection may have unsent goes out as fast as it is read',
+  { config: { limits: { outboundBytes: 300_000 } } },
+  async (cast) => {
+    const { romeo } = cast;
+    const juliet = cast.offline('juliet');
+    const filler = 'x'.repeat(20_000);
+    for (let i = 0; i < 60; i++) await romeo.sends(`<message type='chat' id='${i}' to='${juliet.bare}'><body>${filler}</body></message>`);
+    await romeo.receivesNothing();
+    await juliet.connects();
+    await juliet.becomesAvailable();
+    await cast.advance(1_000);
+    assert.deepEqual(
+      (await juliet.collects()).map(({ attrs }) => attrs['id']),
+      range(0, 60),
+    );
+  },
+);
 
-transcript('XEP-0160: a session that ends while it is handed its backlog loses nothing that did not leave', { config: { limits: { outboundBytes: 300_000 } } }, async (cast) => {
-  const { romeo } = cast;
-  const juliet = cast.offline('juliet');
-  const filler = 'x'.repeat(20_000);
-  for (let i = 0; i < 60; i++) await romeo.sends(`<message type='chat' id='${i}' to='${juliet.bare}'><body>${filler}</body></message>`);
-  await juliet.connects();
-  juliet.stalls();
-  await juliet.sends('<presence/>'); // reads no more than the first chunk
-  await juliet.drops();
-  const chamber = cast.client('chamber');
-  await chamber.becomesAvailable();
-  await cast.advance(1_000);
-  const ids = (await chamber.collects()).map(({ attrs }) => Number(attrs['id']));
-  assert.ok(ids.length > 40, `most are left: ${ids.length}`);
-  assert.deepEqual(ids, range(60 - ids.length, 60).map(Number));
-});
+transcript(
+  'XEP-0160: a session that ends while it is handed its backlog loses nothing that did not leave',
+  { config: { limits: { outboundBytes: 300_000 } } },
+  async (cast) => {
+    const { romeo } = cast;
+    const juliet = cast.offline('juliet');
+    const filler = 'x'.repeat(20_000);
+    for (let i = 0; i < 60; i++) await romeo.sends(`<message type='chat' id='${i}' to='${juliet.bare}'><body>${filler}</body></message>`);
+    await juliet.connects();
+    juliet.stalls();
+    await juliet.sends('<presence/>'); // reads no more than the first chunk
+    await juliet.drops();
+    const chamber = cast.client('chamber');
+    await chamber.becomesAvailable();
+    await cast.advance(1_000);
+    const ids = (await chamber.collects()).map(({ attrs }) => Number(attrs['id']));
+    assert.ok(ids.length > 40, `most are left: ${ids.length}`);
+    assert.deepEqual(ids, range(60 - ids.length, 60).map(Number));
+  },
+);
 
 transcript('XEP-0160: a restart of the server keeps the queue', { onlyOurs: 'restarts it' }, async (cast) => {
   const { romeo } = cast;
@@ -219,6 +264,50 @@ transcript('XEP-0160: a restart of the server keeps the queue', { onlyOurs: 'res
   await later.receives(`<message type='chat' id='m2'><body>m2</body>${delay(cast.domain)}</message>`);
 });
 
+for (const passes of [0, 1, 2, 3, 4, 5, 6, 8, 10]) {
+  transcript(`XEP-0160: a crash of the account ${passes} passes of the event loop into the hand-over loses nothing and doubles nothing`, { onlyOurs: 'crashes it' }, async (cast) => {
+    const { romeo } = cast;
+    const juliet = cast.offline('juliet');
+    await cast.ready();
+    for (let i = 0; i < 120; i++) await romeo.sends(chat(juliet.bare, String(i)));
+    await juliet.connects();
+    const { kernel, clock, crashes } = cast.memory;
+    const actor = kernel.list({ kind: 'account' }).find(({ description }) => description === juliet.bare)!;
+    await juliet.writes('<presence/>');
+    for (let i = 0; i < passes; i++) {
+      clock.tick();
+      await new Promise(setImmediate);
+    }
+    kernel.crash(actor.ref, new Error('a drill'));
+    await cast.target.settle();
+    assert.equal(crashes.splice(0).length, 1);
+    // Whatever was left waits for the next message, and comes before it.
+    await romeo.sends(chat(juliet.bare, '120'));
+    await cast.target.settle();
+    const bodies = (await juliet.collects()).filter(({ name }) => name === 'message').map(bodyOf);
+    assert.deepEqual(bodies, range(0, 121));
+  });
+}
+
+transcript('XEP-0160: what a broken connection gave back is kept with its first time', { onlyOurs: 'needs its clock' }, async (cast) => {
+  const { romeo, juliet } = cast;
+  await juliet.becomesAvailable();
+  await juliet.disconnects();
+  await romeo.sends(chat(juliet.bare, 'm1'));
+  await cast.advance(60_000);
+  await juliet.connects();
+  await juliet.becomesAvailable(-1);
+  // The kernel hands a message back where the connection has gone with it on the way.
+  const { kernel } = cast.memory;
+  const connection = kernel.list({ kind: 'c2s' }).find(({ description }) => description === juliet.full)!;
+  await Promise.all([juliet.sends('<presence/>'), kernel.crash(connection.ref, new Error('a drill'))]);
+  await cast.target.settle();
+  cast.memory.crashes.splice(0);
+  const received = (await juliet.collects()).filter(({ name }) => name === 'message');
+  assert.deepEqual(received.map(bodyOf), ['m1']);
+  assert.equal(childOf(received[0]!, 'delay')!.attrs['stamp'], '2025-06-01T12:00:00.000Z');
+});
+
 transcript('XEP-0175: an anonymous account has no queue', { config: { accounts: { anonymousHosts: ['capulet.lit'] } } }, async (cast) => {
   const { romeo } = cast;
   const guest = await cast.raw('guest');
@@ -234,7 +323,9 @@ transcript('XEP-0175: an anonymous account has no queue', { config: { accounts: 
 transcript('XEP-0160 §4: disco announces it', async (cast) => {
   const { romeo } = cast;
   await romeo.sends(`<iq type='get' id='d1' to='${cast.domain}'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>`);
-  await romeo.receives(`<iq type='result' id='d1'><query xmlns='http://jabber.org/protocol/disco#info' match:rest='ignore'><feature var='msgoffline'/></query></iq>`);
+  await romeo.receives(
+    `<iq type='result' id='d1'><query xmlns='http://jabber.org/protocol/disco#info' match:rest='ignore'><feature var='msgoffline'/></query></iq>`,
+  );
 });
 
 function bodyOf(message: Awaited<ReturnType<Client['receives']>>): string {

@@ -8,9 +8,11 @@ import { childOf } from '../harness/xml.ts';
 
 const REGISTER = 'jabber:iq:register';
 const OPEN = { config: { accounts: { registration: 'open' } } } as const;
-const error = (type: string, condition: string) => `<error type='${type}'><${condition} xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>`;
+const error = (type: string, condition: string) =>
+  `<error type='${type}'><${condition} xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>`;
 const NOT_ACCEPTABLE = error('modify', 'not-acceptable');
-const fields = (username: string, password: string) => `<query xmlns='${REGISTER}'><username>${username}</username><password>${password}</password></query>`;
+const fields = (username: string, password: string) =>
+  `<query xmlns='${REGISTER}'><username>${username}</username><password>${password}</password></query>`;
 
 /** A stream before login, its features read. */
 async function connected(cast: CastOfClients): Promise<StreamClient> {
@@ -29,16 +31,20 @@ transcript('XEP-0077 §8: where registration is open, the stream features say so
   assert.equal(childOf(after, 'register'), undefined);
 });
 
-transcript('XEP-0077 §3.1: where it is not, there is no feature, and get and set are refused', { onlyOurs: 'the default' }, async (cast) => {
-  const client = await cast.raw();
-  await client.opensStream();
-  await client.receivesStream();
-  assert.equal(childOf(await client.receivesFeatures(), 'register'), undefined);
-  await client.sends(`<iq type='get' id='r1' to='${cast.domain}'><query xmlns='${REGISTER}'/></iq>`);
-  await client.receives(`<iq type='error' id='r1' from='${cast.domain}'>${error('cancel', 'service-unavailable')}</iq>`);
-  await client.sends(`<iq type='set' id='r2' to='${cast.domain}'>${fields('bill', 'calliope the muse')}</iq>`);
-  await client.receives(`<iq type='error' id='r2'>${error('cancel', 'service-unavailable')}</iq>`);
-});
+transcript(
+  'XEP-0077 §3.1: where it is not, there is no feature, and get and set are refused',
+  { onlyOurs: 'the default' },
+  async (cast) => {
+    const client = await cast.raw();
+    await client.opensStream();
+    await client.receivesStream();
+    assert.equal(childOf(await client.receivesFeatures(), 'register'), undefined);
+    await client.sends(`<iq type='get' id='r1' to='${cast.domain}'><query xmlns='${REGISTER}'/></iq>`);
+    await client.receives(`<iq type='error' id='r1' from='${cast.domain}'>${error('cancel', 'service-unavailable')}</iq>`);
+    await client.sends(`<iq type='set' id='r2' to='${cast.domain}'>${fields('bill', 'calliope the muse')}</iq>`);
+    await client.receives(`<iq type='error' id='r2'>${error('cancel', 'service-unavailable')}</iq>`);
+  },
+);
 
 transcript('XEP-0077 §3.1: the fields, and the same as a data form', OPEN, async (cast) => {
   const client = await connected(cast);
@@ -61,7 +67,9 @@ transcript('XEP-0077 §3.1: an account is made, and can be used on the same stre
   const client = await connected(cast);
   await client.sends(`<iq type='set' id='r2'>${fields('Bill', 'calliope the muse')}</iq>`);
   await client.receives(`<iq type='result' id='r2'/>`);
-  await client.sends(`<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>${Buffer.from('\0bill\0calliope the muse').toString('base64')}</auth>`);
+  await client.sends(
+    `<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>${Buffer.from('\0bill\0calliope the muse').toString('base64')}</auth>`,
+  );
   await client.receives(`<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>`);
   await client.beginsStream();
   assert.equal(await client.binds('globe'), `bill@${cast.domain}/globe`);
@@ -97,7 +105,13 @@ transcript('XEP-0077 §3.1: a username in use is a conflict, in whatever case', 
 
 transcript('XEP-0077 §3.1: something missing or empty is not acceptable', OPEN, async (cast) => {
   const client = await connected(cast);
-  for (const content of ['', '<username>bill</username>', '<password>calliope the muse</password>', '<username>bill</username><password/>', '<username/><password>x</password>']) {
+  for (const content of [
+    '',
+    '<username>bill</username>',
+    '<password>calliope the muse</password>',
+    '<username>bill</username><password/>',
+    '<username/><password>x</password>',
+  ]) {
     await client.sends(`<iq type='set' id='r2'><query xmlns='${REGISTER}'>${content}</query></iq>`);
     await client.receives(`<iq type='error' id='r2'>${NOT_ACCEPTABLE}</iq>`);
   }
@@ -113,7 +127,17 @@ transcript('XEP-0077 §3.1: something missing or empty is not acceptable', OPEN,
 transcript('XEP-0077 §3.1: usernames that nobody gets', OPEN, async (cast) => {
   const client = await connected(cast);
   // Not a localpart; too long; Latin with a Cyrillic а; kept for the administrators, also in fullwidth letters.
-  for (const username of ['a b', 'a@b', 'a/b', 'a\u00a0b', 'x'.repeat(65), 'p\u0430ypal', 'admin', 'Postmaster', '\uff52\uff4f\uff4f\uff54']) {
+  for (const username of [
+    'a b',
+    'a@b',
+    'a/b',
+    'a\u00a0b',
+    'x'.repeat(65),
+    'p\u0430ypal',
+    'admin',
+    'Postmaster',
+    '\uff52\uff4f\uff4f\uff54',
+  ]) {
     await client.sends(`<iq type='set' id='r2'>${fields(username, 'calliope the muse')}</iq>`);
     await client.receives(`<iq type='error' id='r2'>${NOT_ACCEPTABLE}</iq>`);
   }
@@ -129,7 +153,10 @@ transcript('XEP-0077 §3.1: passwords that are not taken', OPEN, async (cast) =>
 
 transcript(
   'XEP-0077: the operator sets the rules',
-  { ...OPEN, modules: { registration: { min_username: 3, max_username: 5, min_password: 1, reserved: ['paris'], instructions: 'Ask the prince.' } } },
+  {
+    ...OPEN,
+    modules: { registration: { min_username: 3, max_username: 5, min_password: 1, reserved: ['paris'], instructions: 'Ask the prince.' } },
+  },
   async (cast) => {
     const client = await connected(cast);
     await client.sends(`<iq type='get' id='r1'><query xmlns='${REGISTER}'/></iq>`);
@@ -145,22 +172,26 @@ transcript(
   },
 );
 
-transcript('XEP-0077 §3.1.1: an address that registers too often has to wait', { config: { accounts: { registration: 'open', registrationRate: { count: 2, windowMs: 60_000 } } } }, async (cast) => {
-  const client = await connected(cast);
-  await client.sends(`<iq type='set' id='r1'>${fields('bill', 'calliope the muse')}</iq>`);
-  await client.receives(`<iq type='result' id='r1'/>`);
-  await client.sends(`<iq type='set' id='r2'>${fields('bill', 'calliope the muse')}</iq>`); // costs nothing: no account
-  await client.receives(`<iq type='error' id='r2'>${error('cancel', 'conflict')}</iq>`);
-  await client.sends(`<iq type='set' id='r3'>${fields('ben', 'calliope the muse')}</iq>`);
-  await client.receives(`<iq type='result' id='r3'/>`);
-  const other = await connected(cast); // another stream, the same address
-  await other.sends(`<iq type='set' id='r4'>${fields('kit', 'calliope the muse')}</iq>`);
-  await other.receives(`<iq type='error' id='r4'>${error('wait', 'resource-constraint')}</iq>`);
-  await cast.advance(60_000);
-  const later = await connected(cast);
-  await later.sends(`<iq type='set' id='r5'>${fields('kit', 'calliope the muse')}</iq>`);
-  await later.receives(`<iq type='result' id='r5'/>`);
-});
+transcript(
+  'XEP-0077 §3.1.1: an address that registers too often has to wait',
+  { config: { accounts: { registration: 'open', registrationRate: { count: 2, windowMs: 60_000 } } } },
+  async (cast) => {
+    const client = await connected(cast);
+    await client.sends(`<iq type='set' id='r1'>${fields('bill', 'calliope the muse')}</iq>`);
+    await client.receives(`<iq type='result' id='r1'/>`);
+    await client.sends(`<iq type='set' id='r2'>${fields('bill', 'calliope the muse')}</iq>`); // costs nothing: no account
+    await client.receives(`<iq type='error' id='r2'>${error('cancel', 'conflict')}</iq>`);
+    await client.sends(`<iq type='set' id='r3'>${fields('ben', 'calliope the muse')}</iq>`);
+    await client.receives(`<iq type='result' id='r3'/>`);
+    const other = await connected(cast); // another stream, the same address
+    await other.sends(`<iq type='set' id='r4'>${fields('kit', 'calliope the muse')}</iq>`);
+    await other.receives(`<iq type='error' id='r4'>${error('wait', 'resource-constraint')}</iq>`);
+    await cast.advance(60_000);
+    const later = await connected(cast);
+    await later.sends(`<iq type='set' id='r5'>${fields('kit', 'calliope the muse')}</iq>`);
+    await later.receives(`<iq type='result' id='r5'/>`);
+  },
+);
 
 transcript('XEP-0077 §3.2: before login there is nothing to cancel', OPEN, async (cast) => {
   const client = await connected(cast);
@@ -186,7 +217,9 @@ transcript('XEP-0077 §3.3: a password is changed, and the old one is of no use'
   await (await cast.raw()).logsIn({ local: romeo.local, password: 'wherefore art thou' });
   const late = await cast.raw();
   await late.beginsStream();
-  await late.sends(`<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>${Buffer.from(`\0${romeo.local}\0${cast.passwordOf('romeo')}`).toString('base64')}</auth>`);
+  await late.sends(
+    `<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>${Buffer.from(`\0${romeo.local}\0${cast.passwordOf('romeo')}`).toString('base64')}</auth>`,
+  );
   await late.receives(`<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>{any}</failure>`);
   await romeo.sends(`<iq type='set' id='c2' to='${cast.domain}'>${fields(romeo.local, cast.passwordOf('romeo'))}</iq>`);
   await romeo.receives(`<iq type='result' id='c2'/>`);
@@ -200,14 +233,23 @@ transcript('XEP-0077 §3.3: other sessions end with a change of password', { onl
   await phone.isClosedWith('not-authorized');
 });
 
-transcript('XEP-0077 §3.3: an incomplete request changes nothing', { differs: { prosody: 'says not-acceptable', ejabberd: 'says otherwise' } }, async (cast) => {
-  const { romeo } = cast;
-  for (const content of [`<username>${romeo.local}</username>`, `<username>${romeo.local}</username><password/>`, '<password>wherefore art thou</password>', '']) {
-    await romeo.sends(`<iq type='set' id='c1' to='${cast.domain}'><query xmlns='${REGISTER}'>${content}</query></iq>`);
-    await romeo.receives(`<iq type='error' id='c1'>${error('modify', 'bad-request')}</iq>`);
-  }
-  await (await cast.raw()).logsIn({ local: romeo.local, password: cast.passwordOf('romeo') });
-});
+transcript(
+  'XEP-0077 §3.3: an incomplete request changes nothing',
+  { differs: { prosody: 'says not-acceptable', ejabberd: 'says otherwise' } },
+  async (cast) => {
+    const { romeo } = cast;
+    for (const content of [
+      `<username>${romeo.local}</username>`,
+      `<username>${romeo.local}</username><password/>`,
+      '<password>wherefore art thou</password>',
+      '',
+    ]) {
+      await romeo.sends(`<iq type='set' id='c1' to='${cast.domain}'><query xmlns='${REGISTER}'>${content}</query></iq>`);
+      await romeo.receives(`<iq type='error' id='c1'>${error('modify', 'bad-request')}</iq>`);
+    }
+    await (await cast.raw()).logsIn({ local: romeo.local, password: cast.passwordOf('romeo') });
+  },
+);
 
 transcript('XEP-0077 §3.3: nobody changes the password of another', { onlyOurs: 'others may register further accounts' }, async (cast) => {
   const { romeo, juliet } = cast;
@@ -225,34 +267,48 @@ transcript('XEP-0077 §3.3: a new password obeys the rules, too', { onlyOurs: 'o
   await romeo.receives(`<iq type='error' id='c1'>${NOT_ACCEPTABLE}</iq>`);
 });
 
-transcript('XEP-0077 §3.3, §3.2: where the operator forbids changes and removal', { modules: { registration: { password_change: false, removal: false } } }, async (cast) => {
-  const { romeo } = cast;
-  await romeo.sends(`<iq type='set' id='c1' to='${cast.domain}'>${fields('romeo', 'wherefore art thou')}</iq>`);
-  await romeo.receives(`<iq type='error' id='c1'>${error('cancel', 'not-allowed')}</iq>`);
-  await romeo.sends(`<iq type='set' id='u1'><query xmlns='${REGISTER}'><remove/></query></iq>`);
-  await romeo.receives(`<iq type='error' id='u1'>${error('cancel', 'not-allowed')}</iq>`);
-});
+transcript(
+  'XEP-0077 §3.3, §3.2: where the operator forbids changes and removal',
+  { modules: { registration: { password_change: false, removal: false } } },
+  async (cast) => {
+    const { romeo } = cast;
+    await romeo.sends(`<iq type='set' id='c1' to='${cast.domain}'>${fields('romeo', 'wherefore art thou')}</iq>`);
+    await romeo.receives(`<iq type='error' id='c1'>${error('cancel', 'not-allowed')}</iq>`);
+    await romeo.sends(`<iq type='set' id='u1'><query xmlns='${REGISTER}'><remove/></query></iq>`);
+    await romeo.receives(`<iq type='error' id='u1'>${error('cancel', 'not-allowed')}</iq>`);
+  },
+);
 
-transcript('XEP-0077 §3.2: an account is removed: all its sessions end, and nothing is left of it', { onlyOurs: 'others cannot be tidied up afterwards' }, async (cast) => {
-  const { romeo, phone, juliet } = cast;
-  await phone.sync();
-  await romeo.sends(`<iq type='set' id='u1'><query xmlns='${REGISTER}'><remove/></query></iq>`);
-  await romeo.receives(`<iq type='result' id='u1'/>`);
-  await romeo.isClosedWith('not-authorized');
-  await phone.isClosedWith('not-authorized');
-  await juliet.sends(`<message id='m1' to='${romeo.bare}'><body>Romeo?</body></message>`);
-  await juliet.receives(`<message type='error' id='m1'>${error('cancel', 'service-unavailable')}</message>`);
-  const late = await connected(cast);
-  await late.sends(`<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>${Buffer.from(`\0romeo\0${cast.passwordOf('romeo')}`).toString('base64')}</auth>`);
-  await late.receives(`<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><not-authorized/></failure>`);
-});
+transcript(
+  'XEP-0077 §3.2: an account is removed: all its sessions end, and nothing is left of it',
+  { onlyOurs: 'others cannot be tidied up afterwards' },
+  async (cast) => {
+    const { romeo, phone, juliet } = cast;
+    await phone.sync();
+    await romeo.sends(`<iq type='set' id='u1'><query xmlns='${REGISTER}'><remove/></query></iq>`);
+    await romeo.receives(`<iq type='result' id='u1'/>`);
+    await romeo.isClosedWith('not-authorized');
+    await phone.isClosedWith('not-authorized');
+    await juliet.sends(`<message id='m1' to='${romeo.bare}'><body>Romeo?</body></message>`);
+    await juliet.receives(`<message type='error' id='m1'>${error('cancel', 'service-unavailable')}</message>`);
+    const late = await connected(cast);
+    await late.sends(
+      `<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>${Buffer.from(`\0romeo\0${cast.passwordOf('romeo')}`).toString('base64')}</auth>`,
+    );
+    await late.receives(`<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><not-authorized/></failure>`);
+  },
+);
 
-transcript('XEP-0077 §3.2: nothing may stand beside <remove/>', { differs: { prosody: 'does not mind', ejabberd: 'does not mind' } }, async (cast) => {
-  const { romeo } = cast;
-  await romeo.sends(`<iq type='set' id='u1'><query xmlns='${REGISTER}'><remove/><username>${romeo.local}</username></query></iq>`);
-  await romeo.receives(`<iq type='error' id='u1'>${error('modify', 'bad-request')}</iq>`);
-  await romeo.receivesNothing();
-});
+transcript(
+  'XEP-0077 §3.2: nothing may stand beside <remove/>',
+  { differs: { prosody: 'does not mind', ejabberd: 'does not mind' } },
+  async (cast) => {
+    const { romeo } = cast;
+    await romeo.sends(`<iq type='set' id='u1'><query xmlns='${REGISTER}'><remove/><username>${romeo.local}</username></query></iq>`);
+    await romeo.receives(`<iq type='error' id='u1'>${error('modify', 'bad-request')}</iq>`);
+    await romeo.receivesNothing();
+  },
+);
 
 transcript('XEP-0077 §3.2: nobody removes another', { onlyOurs: 'not worth the risk' }, async ({ romeo, juliet }) => {
   await romeo.sends(`<iq type='set' id='u1' to='${juliet.bare}'><query xmlns='${REGISTER}'><remove/></query></iq>`);
@@ -263,7 +319,9 @@ transcript('XEP-0077 §3.2: nobody removes another', { onlyOurs: 'not worth the 
 transcript('XEP-0077 §10: disco announces it', async (cast) => {
   const { romeo } = cast;
   await romeo.sends(`<iq type='get' id='d1' to='${cast.domain}'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>`);
-  await romeo.receives(`<iq type='result' id='d1'><query xmlns='http://jabber.org/protocol/disco#info' match:rest='ignore'><feature var='${REGISTER}'/></query></iq>`);
+  await romeo.receives(
+    `<iq type='result' id='d1'><query xmlns='http://jabber.org/protocol/disco#info' match:rest='ignore'><feature var='${REGISTER}'/></query></iq>`,
+  );
 });
 
 test('registration is limited per address and per host, and the table of addresses is bounded', () => {

@@ -5,12 +5,15 @@ const STANZAS = 'urn:ietf:params:xml:ns:xmpp-stanzas';
 const BAD_REQUEST = `<error type='modify'><bad-request xmlns='${STANZAS}'/></error>`;
 const MALFORMED = `<error type='modify'><jid-malformed xmlns='${STANZAS}'/></error>`;
 
-transcript('RFC 6120 §8.1.2.1: the server stamps the full JID of the sender, bare or not as the client gave it', async ({ romeo, juliet }) => {
-  for (const from of ['', `from='${romeo.full}'`, `from='${romeo.bare}'`]) {
-    await romeo.sends(`<message ${from} id='m1' to='${juliet.full}'><body>Ay me</body></message>`);
-    await juliet.receives(`<message from='${romeo.full}' id='m1'><body>Ay me</body></message>`);
-  }
-});
+transcript(
+  'RFC 6120 §8.1.2.1: the server stamps the full JID of the sender, bare or not as the client gave it',
+  async ({ romeo, juliet }) => {
+    for (const from of ['', `from='${romeo.full}'`, `from='${romeo.bare}'`]) {
+      await romeo.sends(`<message ${from} id='m1' to='${juliet.full}'><body>Ay me</body></message>`);
+      await juliet.receives(`<message from='${romeo.full}' id='m1'><body>Ay me</body></message>`);
+    }
+  },
+);
 
 transcript('RFC 6120 §8.1.3: a message without id stays without', async ({ romeo, juliet }) => {
   await romeo.sends(`<message to='${juliet.full}'><body>Ay me</body></message>`);
@@ -18,8 +21,12 @@ transcript('RFC 6120 §8.1.3: a message without id stays without', async ({ rome
 });
 
 transcript('RFC 6120 §8.1.5: the language of a stanza is passed on', async ({ romeo, juliet }) => {
-  await romeo.sends(`<message xml:lang='cs' to='${juliet.full}'><body>Pročež jsi ty, Romeo?</body><body xml:lang='en'>Wherefore art thou, Romeo?</body></message>`);
-  await juliet.receives(`<message xml:lang='cs'><body>Pročež jsi ty, Romeo?</body><body xml:lang='en'>Wherefore art thou, Romeo?</body></message>`);
+  await romeo.sends(
+    `<message xml:lang='cs' to='${juliet.full}'><body>Pročež jsi ty, Romeo?</body><body xml:lang='en'>Wherefore art thou, Romeo?</body></message>`,
+  );
+  await juliet.receives(
+    `<message xml:lang='cs'><body>Pročež jsi ty, Romeo?</body><body xml:lang='en'>Wherefore art thou, Romeo?</body></message>`,
+  );
 });
 
 transcript('RFC 6120 §8.4: extensions unknown to the server pass through unchanged', async ({ romeo, juliet }) => {
@@ -50,15 +57,19 @@ transcript('RFC 6120 §8.2.3 (5): a request has exactly one child', async (cast)
   }
 });
 
-transcript('RFC 6120 §8.3.3.8: an address that is none', { differs: { ejabberd: 'answers from the server, without the id' } }, async (cast) => {
-  const { romeo } = cast;
-  for (const to of ['@', `/x`, `a@b@c`, `juliet@`, `@${cast.domain}`, `${cast.domain}/`, 'ro meo@capulet.lit']) {
-    await romeo.sends(`<message id='m1' to='${to}'><body>Ay me</body></message>`);
-    await romeo.receives(`<message type='error' id='m1'>${MALFORMED}</message>`);
-    await romeo.sends(`<iq type='get' id='i1' to='${to}'><ping xmlns='urn:xmpp:ping'/></iq>`);
-    await romeo.receives(`<iq type='error' id='i1'>${MALFORMED}</iq>`);
-  }
-});
+transcript(
+  'RFC 6120 §8.3.3.8: an address that is none',
+  { differs: { ejabberd: 'answers from the server, without the id' } },
+  async (cast) => {
+    const { romeo } = cast;
+    for (const to of ['@', `/x`, `a@b@c`, `juliet@`, `@${cast.domain}`, `${cast.domain}/`, 'ro meo@capulet.lit']) {
+      await romeo.sends(`<message id='m1' to='${to}'><body>Ay me</body></message>`);
+      await romeo.receives(`<message type='error' id='m1'>${MALFORMED}</message>`);
+      await romeo.sends(`<iq type='get' id='i1' to='${to}'><ping xmlns='urn:xmpp:ping'/></iq>`);
+      await romeo.receives(`<iq type='error' id='i1'>${MALFORMED}</iq>`);
+    }
+  },
+);
 
 transcript('RFC 6120 §8.3.1: an error is never answered with an error', async (cast) => {
   const { romeo } = cast;
@@ -91,6 +102,8 @@ transcript('RFC 6121 §4.7.1: presence of a type that does not exist is a bad re
 });
 
 transcript('RFC 6122, RFC 7622 §3.3: addresses are compared in their normal form', async ({ romeo, juliet }) => {
-  await romeo.sends(`<message id='m1' to='${juliet.local.toUpperCase()}@${juliet.domain.toUpperCase()}/${juliet.resource}'><body>Ay me</body></message>`);
+  await romeo.sends(
+    `<message id='m1' to='${juliet.local.toUpperCase()}@${juliet.domain.toUpperCase()}/${juliet.resource}'><body>Ay me</body></message>`,
+  );
   await juliet.receives(`<message id='m1' from='${romeo.full}'><body>Ay me</body></message>`);
 });

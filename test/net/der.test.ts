@@ -13,7 +13,15 @@ test('what makeDer writes, parseDer reads, at all sizes of the length field', ()
 });
 
 test('parseDer returns undefined for what is not DER', () => {
-  for (const bytes of [[0x30], [0x30, 0x02, 0x01], [0x30, 0x80, 0, 0], [0x1f, 0x81, 0x01, 0x00], [0x04, 0x83, 1, 0, 0], [0x04, 0x82, 0xff], [0x04, 0x81]]) {
+  for (const bytes of [
+    [0x30],
+    [0x30, 0x02, 0x01],
+    [0x30, 0x80, 0, 0],
+    [0x1f, 0x81, 0x01, 0x00],
+    [0x04, 0x83, 1, 0, 0],
+    [0x04, 0x82, 0xff],
+    [0x04, 0x81],
+  ]) {
     assert.equal(parseDer(Buffer.from(bytes)), undefined, Buffer.from(bytes).toString('hex'));
   }
   assert.deepEqual(parseDer(Buffer.alloc(0)), []);

@@ -237,7 +237,10 @@ export class Certificates {
 }
 
 /** Contexts for capulet.lit, and the certificate. */
-export function makeTls(t: TestContext, overrides: Partial<TlsSettings> = {}): { tls: TlsContexts; certificate: string; certificates: Certificates } {
+export function makeTls(
+  t: TestContext,
+  overrides: Partial<TlsSettings> = {},
+): { tls: TlsContexts; certificate: string; certificates: Certificates } {
   const certificates = new Certificates(t);
   const certificate = certificates.write('capulet.lit', 'capulet.lit');
   return { tls: loadTls(makeTlsSettings([certificates.host('capulet.lit')], overrides)), certificate, certificates };

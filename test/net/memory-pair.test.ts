@@ -16,7 +16,10 @@ test('maxChunkBytes splits every byte from the next, in characters, too', () => 
   const { server, client } = memoryPair({ maxChunkBytes: 1 });
   const owner = new Owner(server);
   client.write('é☃');
-  assert.deepEqual(owner.chunks.map(({ length }) => length), [1, 1, 1, 1, 1]);
+  assert.deepEqual(
+    owner.chunks.map(({ length }) => length),
+    [1, 1, 1, 1, 1],
+  );
   assert.equal(owner.text, 'é☃');
 });
 

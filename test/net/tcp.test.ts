@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
-import { Socket } from 'node:net';
+import { connect, createServer, Server, Socket } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { once } from 'node:events';
 import { mock, test } from 'node:test';
 import { ManualClock } from '../../src/kernel/clock.ts';
 import { FlushQueue } from '../../src/net/flush-queue.ts';
+import { shareReads } from '../../src/net/shared-read.ts';
 import { MIN_HIGH_WATER_BYTES } from '../../src/net/tcp.ts';
 import type { Transport } from '../../src/net/transport.ts';
 import { connectPlain, connectSecure, makeTls, Owner, serve } from './fixture.ts';
@@ -53,6 +56,52 @@ test('a megabyte arrives whole, however it is cut', async (t) => {
   client.socket.write(sent);
   await owner.until(() => owner.chunks.reduce((sum, { length }) => sum + length, 0) >= sent.length);
   assert.ok(Buffer.concat(owner.chunks).equals(sent));
+});
+
+test('this Node lets accepted sockets share a read buffer', async (t) => {
+  const server = createServer({ pauseOnConnect: true }).listen(0, '127.0.0.1');
+  t.after(() => server.close());
+  await once(server, 'listening');
+  const client = connect((server.address() as AddressInfo).port, '127.0.0.1');
+  t.after(() => client.destroy());
+  const [accepted] = (await once(server, 'connection')) as [Socket];
+  const received = Promise.withResolvers<readonly [Socket, string]>();
+  const shared = shareReads(accepted, function (chunk) {
+    received.resolve([this, chunk.toString()]);
+  });
+  assert.ok(shared !== undefined);
+  t.after(() => shared.destroy());
+  shared.resume();
+  client.write('hello');
+  assert.deepEqual(await received.promise, [shared, 'hello']);
+  assert.equal(
+    shareReads(accepted, () => undefined),
+    undefined,
+    'there is nothing left to share',
+  );
+});
+
+test('on a Node that does not, reading goes on without', async (t) => {
+  const emit = Server.prototype.emit;
+  t.mock.method(Server.prototype, 'emit', function (this: Server, ...args: [string, { _handle: { useUserBuffer: unknown } }]): boolean {
+    // oxlint-disable-next-line no-underscore-dangle
+    if (args[0] === 'connection') args[1]._handle.useUserBuffer = undefined;
+    return emit.apply(this, args);
+  });
+  const { port, accepted } = await serve(t, { tls: makeTls(t).tls });
+  const client = await connectPlain(t, port);
+  const owner = await accepted();
+  client.socket.write('<starttls/>');
+  await owner.received('<starttls/>');
+  owner.transport.pause();
+  owner.transport.resume();
+  owner.transport.startTls();
+  const secure = await connectSecure(t, port, { socket: client.socket });
+  secure.socket.write('hello');
+  await owner.received('hello');
+  secure.socket.end();
+  await owner.closing();
+  assert.deepEqual(owner.events, ['bytes', 'secure', 'bytes', 'closed']);
 });
 
 test('two connections that share a read buffer do not see each other’s bytes', async (t) => {
@@ -130,7 +179,9 @@ for (const kind of ['starttls', 'direct_tls'] as const) {
 
   test(`${name}: a client that ends its side still gets the answer, then ours ends`, async (t) => {
     const { port, accepted } = await serve(t, { kind, tls: makeTls(t).tls });
-    const client = await (kind === 'starttls' ? connectPlain(t, port, { allowHalfOpen: true } as object) : connectSecure(t, port, { allowHalfOpen: true } as object));
+    const client = await (kind === 'starttls'
+      ? connectPlain(t, port, { allowHalfOpen: true } as object)
+      : connectSecure(t, port, { allowHalfOpen: true } as object));
     const owner = await accepted();
     owner.onBytes = () => owner.transport.write('</stream:stream>');
     client.socket.end('</stream:stream>');
@@ -159,7 +210,9 @@ for (const kind of ['starttls', 'direct_tls'] as const) {
   test(`${name}: who does not end within the grace time is disconnected`, async (t) => {
     const clock = new ManualClock();
     const { port, accepted } = await serve(t, { kind, tls: makeTls(t).tls, clock, limits: { graceMs: 5_000 } });
-    const client = await (kind === 'starttls' ? connectPlain(t, port, { allowHalfOpen: true } as object) : connectSecure(t, port, { allowHalfOpen: true } as object));
+    const client = await (kind === 'starttls'
+      ? connectPlain(t, port, { allowHalfOpen: true } as object)
+      : connectSecure(t, port, { allowHalfOpen: true } as object));
     const owner = await accepted();
     owner.transport.end();
     await client.until(() => client.hasEnded);

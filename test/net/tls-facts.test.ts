@@ -22,7 +22,13 @@ test('RFC 5929 §4.1: without a hash function in the signature there is no bindi
 });
 
 test('a session that cannot be read has no extended master secret', () => {
-  for (const session of [Buffer.alloc(0), Buffer.from('30', 'hex'), Buffer.from('3000', 'hex'), Buffer.from('3004ad020201', 'hex'), Buffer.alloc(100, 0xff)]) {
+  for (const session of [
+    Buffer.alloc(0),
+    Buffer.from('30', 'hex'),
+    Buffer.from('3000', 'hex'),
+    Buffer.from('3004ad020201', 'hex'),
+    Buffer.alloc(100, 0xff),
+  ]) {
     assert.equal(hasExtendedMasterSecret(session), false, session.toString('hex'));
   }
 });

@@ -7,7 +7,7 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { test, type TestContext } from 'node:test';
 import { connect as connectTls, type ConnectionOptions, type TLSSocket } from 'node:tls';
-import { contextTag, parseDer } from '../../src/net/der.ts';
+import { contextTag, DER, parseDer, type DerNode } from '../../src/net/der.ts';
 import { startServer, type EmbeddedServer } from '../../src/server.ts';
 import type { StreamClient } from '../harness/stream-client.ts';
 import { childElements, childOf } from '../harness/xml.ts';
@@ -153,7 +153,16 @@ async function secured(t: TestContext, options: ConnectionOptions): Promise<{ cl
 const SESSION = { ticket: 10, compression: 11, flags: 13, maxEarlyData: 15 } as const;
 
 function fieldsOf(session: Buffer): number[] {
-  const members = parseDer(parseDer(session)![0]!.content)!;
+  // Node puts a header of its own in front of what OpenSSL wrote.
+  for (let at = session.indexOf(DER.sequence); at >= 0; at = session.indexOf(DER.sequence, at + 1)) {
+    const nodes = parseDer(session.subarray(at));
+    const members = nodes?.length === 1 ? parseDer(nodes[0]!.content) : undefined;
+    if (members !== undefined) return fieldsAmong(members);
+  }
+  throw new Error('this is no session');
+}
+
+function fieldsAmong(members: readonly DerNode[]): number[] {
   return Object.values(SESSION).filter((number) => members.some(({ tag }) => tag === contextTag(number, true)));
 }
 

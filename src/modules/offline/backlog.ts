@@ -18,7 +18,14 @@ export const MESSAGES = binaryTable<KeptMessage>({
   name: 'offline_message',
   version: 1,
   write(row, { atMs, stanza }) {
-    row.uint(atMs).string(stanza.type).string(stanza.from.full).string(stanza.to.full).optionalString(stanza.id).optionalString(stanza.lang).string(stanza.body);
+    row
+      .uint(atMs)
+      .string(stanza.type)
+      .string(stanza.from.full)
+      .string(stanza.to.full)
+      .optionalString(stanza.id)
+      .optionalString(stanza.lang)
+      .string(stanza.body);
     row.uint(stanza.children.length);
     for (const { name, ns } of stanza.children) row.string(name).string(ns);
   },

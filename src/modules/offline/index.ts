@@ -79,7 +79,9 @@ function queueBehindBacklog(stanza: Stanza, account: AccountContext, addressed: 
 function keep(stanza: Stanza, account: AccountContext, slack: number): true | StanzaError {
   const backlog = account.state(BACKLOG);
   const { host } = account;
-  const isFull = backlog.count >= host.config.accounts.maxOfflineMessages * slack || backlog.bytes + stanza.bytes > host.moduleConfig(offline).size * slack;
+  const isFull =
+    backlog.count >= host.config.accounts.maxOfflineMessages * slack ||
+    backlog.bytes + stanza.bytes > host.moduleConfig(offline).size * slack;
   if (isFull) return new StanzaError('service-unavailable', 'No more messages are kept for this account');
   const message = withOwnDelayTaken(stanza, account);
   account.put(MESSAGES, [backlog.next], message);
@@ -108,7 +110,9 @@ function withoutForgedDelay(stanza: Stanza, account: AccountContext): Stanza {
 
 function withoutDelayFrom(stanza: Stanza, domain: string): Stanza {
   const { children } = stanza.element();
-  const kept = children.filter((child) => typeof child === 'string' || !child.is('delay', NS.delay) || parseDelay(child)?.from?.full !== domain);
+  const kept = children.filter(
+    (child) => typeof child === 'string' || !child.is('delay', NS.delay) || parseDelay(child)?.from?.full !== domain,
+  );
   return kept.length === children.length ? stanza : stanza.withContent(kept);
 }
 

@@ -76,7 +76,11 @@ async function register(payload: Element, stream: StreamContext): Promise<IqAnsw
 }
 
 /** The quota is taken before the work begins and given back if no account came of it: many at once must not share it. */
-async function create(local: string, password: OpaqueString, { host, now, remoteAddress, addressKey }: StreamContext): Promise<'created' | 'exists' | 'too_many'> {
+async function create(
+  local: string,
+  password: OpaqueString,
+  { host, now, remoteAddress, addressKey }: StreamContext,
+): Promise<'created' | 'exists' | 'too_many'> {
   const { services, config } = host;
   const account = makeJid(local, host.domain);
   if (account === undefined) throw new Error('a username was not normalised');
@@ -102,7 +106,14 @@ function tooMany(): StanzaError {
 
 /** §3.1: the account is there, and this is its name. The password is known to nobody. */
 function tellRegistration(_request: IqRequest, account: AccountContext): Element {
-  return el('query', NS_REGISTER, {}, el('registered', NS_REGISTER), el('username', NS_REGISTER, {}, account.jid.local), el('password', NS_REGISTER));
+  return el(
+    'query',
+    NS_REGISTER,
+    {},
+    el('registered', NS_REGISTER),
+    el('username', NS_REGISTER, {}, account.jid.local),
+    el('password', NS_REGISTER),
+  );
 }
 
 function changeRegistration(request: IqRequest, account: AccountContext): IqAnswer | Promise<IqAnswer> {
@@ -132,7 +143,8 @@ function changePassword(
 ): StanzaError | Promise<IqAnswer> {
   const { host, jid } = account;
   if (!options.password_change) return new StanzaError('not-allowed');
-  if (makeJid(wanted.username, host.domain)?.bare !== jid.bare) return new StanzaError('not-allowed', 'Only your own password can be changed');
+  if (makeJid(wanted.username, host.domain)?.bare !== jid.bare)
+    return new StanzaError('not-allowed', 'Only your own password can be changed');
   const password = readPassword(wanted.password, jid.local, options);
   if (password instanceof StanzaError) return password;
   const { promise, resolve } = Promise.withResolvers<IqAnswer>();

@@ -8,8 +8,31 @@ import { StanzaError } from '../../xmpp/stanza-error.ts';
 
 /** Names under which the administrators of a domain are expected (RFC 2142), and those that would be taken for them. */
 const RESERVED = [
-  'abuse', 'admin', 'administrator', 'hostmaster', 'info', 'marketing', 'moderator', 'news', 'noc', 'noreply', 'no-reply', 'operator', 'owner', 'postmaster', 'root',
-  'sales', 'security', 'server', 'staff', 'support', 'system', 'usenet', 'webmaster', 'www', 'xmpp',
+  'abuse',
+  'admin',
+  'administrator',
+  'hostmaster',
+  'info',
+  'marketing',
+  'moderator',
+  'news',
+  'noc',
+  'noreply',
+  'no-reply',
+  'operator',
+  'owner',
+  'postmaster',
+  'root',
+  'sales',
+  'security',
+  'server',
+  'staff',
+  'support',
+  'system',
+  'usenet',
+  'webmaster',
+  'www',
+  'xmpp',
 ];
 
 export const OPTIONS = z.strictObject({

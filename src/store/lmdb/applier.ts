@@ -17,7 +17,7 @@
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { storeErrorFrom } from '../errors.ts';
+import { storeClosed, storeErrorFrom } from '../errors.ts';
 import type { StoreError } from '../errors.ts';
 import { endOfPrefix } from '../tuple.ts';
 import type { Packed } from '../tuple.ts';
@@ -25,6 +25,7 @@ import type { ChangedPartition } from './changes.ts';
 import { AFTER_VERSIONS, ERASE_KEYS, journalKey, TICK_KEY, VERSION_KEYS, versionKey } from './env.ts';
 import type { Env } from './env.ts';
 import { parseSegmentName, segmentName } from './journal.ts';
+import type { JournalName } from './journal.ts';
 import type { Place, Shared } from './shared.ts';
 import { tagOf } from './shared.ts';
 import { START, Tail } from './tail.ts';
@@ -101,6 +102,9 @@ export class Applier {
   /** During recovery there is no clock yet. */
   #hasClock = false;
   #groups = 0;
+  /** Threads that are gone; ids are not used again within a process. */
+  readonly #ended = new Set<number>();
+  #isStopped = false;
   /** Some partition's version is kept. */
   #hasVersions = false;
 
@@ -125,7 +129,7 @@ export class Applier {
       tail.close();
     }
     this.#tails.clear();
-    for (const [instance, segments] of this.#list()) for (const segment of segments) fs.unlinkSync(this.#path(instance, segment));
+    for (const { name, segments } of this.#list()) for (const segment of segments) fs.unlinkSync(this.#path(name, segment));
     this.#syncDirectory();
     const tick = Math.max(Number(this.#env.getJson(TICK_KEY) ?? 0), this.#shared.clock) + 1;
     this.#env.transaction(() => {
@@ -147,6 +151,12 @@ export class Applier {
     this.#timer.unref();
   }
 
+  /** The thread is gone: what it has written to its journals is all there will be. */
+  endThread(thread: number): void {
+    this.#ended.add(thread);
+    this.wake();
+  }
+
   /** Applies what there is now instead of at the next interval. */
   wake(): void {
     this.#wantsWindow = true;
@@ -155,6 +165,7 @@ export class Applier {
 
   /** Settles when all groups appended before the call are in LMDB. Rejects with a StoreError. */
   flush(): Promise<void> {
+    if (this.#isStopped) return Promise.reject(storeClosed());
     const waiter = Promise.withResolvers<void>();
     this.#waiters.push(waiter);
     this.wake();
@@ -163,6 +174,7 @@ export class Applier {
 
   /** The same for one partition, soon. `tag`: what the reader found in the table, freed if nothing belongs to it. */
   flushPartition(partition: Packed, tag: number): Promise<void> {
+    if (this.#isStopped) return Promise.reject(storeClosed());
     const waiter = Promise.withResolvers<void>();
     const urgent = this.#urgent.get(partition);
     if (urgent === undefined) this.#urgent.set(partition, { place: this.#shared.place(partition), tag, waiters: [waiter] });
@@ -180,13 +192,14 @@ export class Applier {
     } catch (error) {
       if (this.#trouble === undefined) this.#onTrouble?.(storeErrorFrom(error, this.#env.path));
     }
+    this.#isStopped = true;
     clearTimeout(this.#retry);
     for (const tail of this.#tails.values()) tail.close();
     this.#tails.clear();
   }
 
   #run(): void {
-    if (this.#isRunning || this.#retry !== undefined) return;
+    if (this.#isRunning || this.#isStopped || this.#retry !== undefined) return;
     this.#isRunning = true;
     void this.#loop().finally(() => {
       this.#isRunning = false;
@@ -267,17 +280,17 @@ export class Applier {
       window.add(tail.record);
       this.#groups++;
       tail.tail.advance();
-      window.positions.set(tail.tail.instance, tail.tail.position);
+      window.positions.set(tail.tail.name.instance, tail.tail.position);
     }
   }
 
   #refreshTails(): Tail[] {
     const tails: Tail[] = [];
-    for (const [instance, segments] of this.#list()) {
-      let tail = this.#tails.get(instance);
+    for (const { name, segments } of this.#list()) {
+      let tail = this.#tails.get(name.instance);
       if (tail === undefined) {
-        tail = new Tail(this.#directory, instance, positionFrom(this.#env.getJson(journalKey(instance))));
-        this.#tails.set(instance, tail);
+        tail = new Tail(this.#directory, name, positionFrom(this.#env.getJson(journalKey(name.instance))));
+        this.#tails.set(name.instance, tail);
       }
       tail.refresh(segments);
       tails.push(tail);
@@ -285,17 +298,18 @@ export class Applier {
     return tails;
   }
 
-  /** The segments of each journal, ascending. */
-  #list(): Map<number, number[]> {
-    const found = new Map<number, number[]>();
-    for (const name of fs.readdirSync(this.#directory).toSorted()) {
-      const parsed = parseSegmentName(name);
+  /** All journals, with their segments ascending. */
+  #list(): { readonly name: JournalName; readonly segments: number[] }[] {
+    const found = new Map<number, { readonly name: JournalName; readonly segments: number[] }>();
+    for (const file of fs.readdirSync(this.#directory).toSorted()) {
+      const parsed = parseSegmentName(file);
       if (parsed === undefined) continue;
-      const segments = found.get(parsed.instance);
-      if (segments === undefined) found.set(parsed.instance, [parsed.segment]);
-      else segments.push(parsed.segment);
+      const { instance, thread, segment } = parsed;
+      const journal = found.get(instance);
+      if (journal === undefined) found.set(instance, { name: { instance, thread }, segments: [segment] });
+      else journal.segments.push(segment);
     }
-    return found;
+    return [...found.values()];
   }
 
   #step(window: Window): void {
@@ -425,16 +439,16 @@ export class Applier {
     for (const waiter of waiters) waiter.resolve();
   }
 
-  /** Of journals that are applied: all segments but the last, and that too once its thread has closed it. */
+  /** Of journals that are applied: all segments but the last, and that too once nobody writes it any more. */
   #removeSegments(): void {
     const retired: number[] = [];
-    for (const [instance, segments] of this.#list()) {
+    for (const { name, segments } of this.#list()) {
+      const { instance } = name;
       const tail = this.#tails.get(instance);
       if (tail === undefined) continue;
-      // Its last groups, if read, may still be in the next window.
-      const isOver = tail.isClosed && !this.#next.positions.has(instance);
+      const isOver = this.#isOver(tail, segments);
       const applied = this.#applied.get(instance) ?? 0;
-      for (const segment of segments) if (isOver || segment < applied) fs.unlinkSync(this.#path(instance, segment));
+      for (const segment of segments) if (isOver || segment < applied) fs.unlinkSync(this.#path(name, segment));
       if (!isOver) continue;
       tail.close();
       this.#tails.delete(instance);
@@ -447,8 +461,18 @@ export class Applier {
     this.#retired.push(...retired);
   }
 
-  #path(instance: number, segment: number): string {
-    return join(this.#directory, segmentName(instance, segment));
+  /** Nothing follows what is in LMDB now. */
+  #isOver(tail: Tail, segments: readonly number[]): boolean {
+    // Its last groups, if read, may still be in the next window.
+    if (this.#next.positions.has(tail.name.instance)) return false;
+    if (tail.isClosed) return true;
+    if (!this.#ended.has(tail.name.thread)) return false;
+    tail.refresh(segments);
+    return tail.peek() === undefined;
+  }
+
+  #path(name: JournalName, segment: number): string {
+    return join(this.#directory, segmentName(name, segment));
   }
 
   #syncDirectory(): void {

@@ -77,6 +77,7 @@ export class LaterOpener implements ApplierLink {
   readonly #name = `${threadId}.${++openers}`;
   readonly #waiting = new Map<number, PromiseWithResolvers<void>>();
   #requests = 0;
+  #isClosed = false;
   #attached: ((buffer: SharedArrayBuffer) => void) | undefined;
 
   constructor(directory: string) {
@@ -109,7 +110,7 @@ export class LaterOpener implements ApplierLink {
   }
 
   wake(): void {
-    this.#channel.postMessage({ kind: 'wake' } satisfies ToFirst);
+    if (!this.#isClosed) this.#channel.postMessage({ kind: 'wake' } satisfies ToFirst);
   }
 
   close(): void {
@@ -118,6 +119,7 @@ export class LaterOpener implements ApplierLink {
   }
 
   #request(partition?: Packed, tag = 0): Promise<void> {
+    if (this.#isClosed) return Promise.reject(storeClosed());
     const request = ++this.#requests;
     const waiter = Promise.withResolvers<void>();
     this.#waiting.set(request, waiter);
@@ -139,6 +141,7 @@ export class LaterOpener implements ApplierLink {
   }
 
   #fail(): void {
+    this.#isClosed = true;
     for (const waiter of this.#waiting.values()) waiter.reject(storeClosed());
     this.#waiting.clear();
     this.#channel.unref();

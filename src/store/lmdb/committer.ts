@@ -106,15 +106,14 @@ export class Committer {
     return this.#known.get(partition) ?? 0;
   }
 
-  /** LMDB has the changes that were marked with `tag`, and all before. */
+  /** LMDB has all that any thread had written of the partition, up to what was marked with `tag` (if anything). */
   know(packed: Packed, tag: number): void {
     const own = this.changes.partitions.get(packed);
     if (own !== undefined) {
-      own.isMixed = false;
-      if (own.tag === tag) return;
-      // Another thread has changed it since: what is here, unless not written yet, would hide that.
-      own.floor = this.#lastWritten(own);
+      // Another thread may have changed it since: what is here, unless not written yet, could hide that.
+      own.floor = this.#group === undefined ? own.last : Math.min(own.last, this.#group.first - 1);
       own.tag = tag;
+      own.isMixed = false;
     }
     if (this.#known.size >= MAX_KNOWN) this.#known.clear();
     this.#known.set(packed, tag);
@@ -155,11 +154,6 @@ export class Committer {
     clearTimeout(this.#syncTimer);
     for (let commit = this.pending; commit !== undefined; commit = this.pending) await commit.promise.catch(() => undefined);
     this.#options.journal.close(this.#options.shared.tick());
-  }
-
-  /** Nothing of the partition that is not written yet comes before what is. */
-  #lastWritten(own: OwnPartition): number {
-    return this.#group === undefined ? own.last : Math.min(own.last, this.#group.first - 1);
   }
 
   #refuse(): StoreError | undefined {

@@ -1,9 +1,9 @@
 /**
  * The journal: what one thread has committed, in the order it did. A commit is durable (it survives a crash of
  * the process) once its group is appended here with one write(2); the applier brings it into LMDB later. Each
- * opener of the store has its own journal, named by a number that is never used again, in segments:
+ * opener of the store has its own journal, named by a number that is never used again and by its thread, in segments:
  *
- *     <instance>-<segment>.journal
+ *     <instance>-<thread>-<segment>.journal
  *     header   "ROOKERYJ", u32 format, u32 segment, f64 instance, u32 CRC of these
  *     record   u32 bytes, u32 CRC of the rest (seeded with the header's), f64 tick, u8 kind, body
  *     group    batches: u16 partition bytes, u32 changes, partition, changes
@@ -42,15 +42,22 @@ const MAX_SPARE_CHUNKS = 16;
 /** What of `node:fs` the journal writes with; tests put failures in. */
 export type JournalFiles = Pick<typeof nodeFs, 'openSync' | 'writeSync' | 'ftruncateSync' | 'closeSync' | 'fdatasync' | 'fsyncSync'>;
 
-export function segmentName(instance: number, segment: number): string {
-  return `${instance.toString(16).padStart(14, '0')}-${segment.toString(10).padStart(8, '0')}.journal`;
+/** What a journal's file names say. */
+export interface JournalName {
+  readonly instance: number;
+  /** The worker_threads id of its writer. */
+  readonly thread: number;
 }
 
-/** Instance and segment of a journal's file name; `undefined` for other files. */
-export function parseSegmentName(name: string): { instance: number; segment: number } | undefined {
-  const match = /^([0-9a-f]{14})-([0-9]{8})\.journal$/.exec(name);
+export function segmentName({ instance, thread }: JournalName, segment: number): string {
+  return `${instance.toString(16).padStart(14, '0')}-${thread}-${segment.toString(10).padStart(8, '0')}.journal`;
+}
+
+/** `undefined` for the names of other files. */
+export function parseSegmentName(name: string): (JournalName & { readonly segment: number }) | undefined {
+  const match = /^([0-9a-f]{14})-([0-9]{1,9})-([0-9]{8})\.journal$/.exec(name);
   if (match === null) return undefined;
-  return { instance: parseInt(match[1]!, 16), segment: parseInt(match[2]!, 10) };
+  return { instance: parseInt(match[1]!, 16), thread: parseInt(match[2]!, 10), segment: parseInt(match[3]!, 10) };
 }
 
 export function fileHeader(instance: number, segment: number): Buffer {
@@ -166,7 +173,7 @@ export class GroupBuffer {
 export interface JournalOptions {
   /** Where the segments are; exists. */
   readonly directory: string;
-  readonly instance: number;
+  readonly name: JournalName;
   /** A new segment is begun once one has this many. */
   readonly segmentBytes: number;
   /** Makes new segments survive a power loss: their directory entries are synced. */
@@ -177,7 +184,7 @@ export interface JournalOptions {
 /** Appends groups. Its first segment appears with the first group. */
 export class Journal {
   readonly #directory: string;
-  readonly #instance: number;
+  readonly #name: JournalName;
   readonly #segmentBytes: number;
   readonly #isSyncing: boolean;
   readonly #files: JournalFiles;
@@ -186,9 +193,9 @@ export class Journal {
   #length = 0;
   #seed = 0;
 
-  constructor({ directory, instance, segmentBytes, isSyncing, files = nodeFs }: JournalOptions) {
+  constructor({ directory, name, segmentBytes, isSyncing, files = nodeFs }: JournalOptions) {
     this.#directory = directory;
-    this.#instance = instance;
+    this.#name = name;
     this.#segmentBytes = segmentBytes;
     this.#isSyncing = isSyncing;
     this.#files = files;
@@ -232,8 +239,8 @@ export class Journal {
   /** The old segment stays open until the new one is usable, so that a full disk costs only this group. */
   #rotate(): void {
     const segment = this.#segment + 1;
-    const file = this.#files.openSync(join(this.#directory, segmentName(this.#instance, segment)), 'w', 0o600);
-    const header = fileHeader(this.#instance, segment);
+    const file = this.#files.openSync(join(this.#directory, segmentName(this.#name, segment)), 'w', 0o600);
+    const header = fileHeader(this.#name.instance, segment);
     try {
       if (this.#files.writeSync(file, header) < header.length) throw shortWrite();
       if (this.#isSyncing) this.#syncDirectory();
@@ -241,11 +248,16 @@ export class Journal {
       this.#files.closeSync(file);
       throw error;
     }
-    if (this.#file >= 0) this.#files.closeSync(this.#file);
+    if (this.#file >= 0) this.#retire(this.#file);
     this.#segment = segment;
     this.#file = file;
     this.#length = header.length;
     this.#seed = header.readUInt32LE(24);
+  }
+
+  /** A power loss must not take the end of a segment and leave the next one. */
+  #retire(file: number): void {
+    this.#files.fdatasync(file, () => this.#files.closeSync(file));
   }
 
   #syncDirectory(): void {

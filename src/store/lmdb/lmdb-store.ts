@@ -187,8 +187,8 @@ export class LmdbStore implements Store {
       const tag = this.#shared.tagAt(this.#shared.place(packed));
       this.#flushes++;
       await this.#link.flushPartition(packed, tag ?? 0);
-      if (tag === undefined) return; // crowded: nobody can tell, and LMDB has all there was
-      this.#committer.know(packed, tag);
+      this.#committer.know(packed, tag ?? 0);
+      if (tag === undefined) return; // crowded: it would be the same again
     }
   }
 

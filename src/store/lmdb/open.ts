@@ -1,6 +1,8 @@
 /** Opening the store on disk: the first opener of the process recovers and applies, the others join it. */
 import { mkdirSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
+import { threadId } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import { StoreError, storeErrorFrom } from '../errors.ts';
 import { Applier } from './applier.ts';
 import type { Recovery } from './applier.ts';
@@ -90,10 +92,9 @@ export async function openLmdbVerbose(options: LmdbOptions): Promise<OpenedLmdb>
   const lock = lockDirectory(directory);
   if (lock === undefined) return { store: await joinOtherThread(directory, options), recovery: undefined };
   const opening = openFirst(directory, lock, options);
-  firsts.set(
-    directory,
-    opening.then(({ first }) => first),
-  );
+  const joinable = opening.then(({ first }) => first);
+  joinable.catch(() => undefined); // who waits for it is told; if nobody does, `opening` tells
+  firsts.set(directory, joinable);
   try {
     const { store, recovery } = await opening;
     return { store, recovery };
@@ -130,7 +131,13 @@ async function openFirst(directory: string, lock: StoreLock, options: LmdbOption
     const recovery = await applier.recover();
     applier.start();
     const channel = new FirstOpener(directory, applier, shared.buffer);
+    const onWorker = (worker: Worker): void => {
+      const { threadId: id } = worker;
+      worker.once('exit', () => applier.endThread(id));
+    };
+    process.on('worker', onWorker);
     const store = makeStore(directory, env, shared, applier, options, async () => {
+      process.off('worker', onWorker);
       shared.close();
       channel.close();
       await applier.stop();
@@ -170,7 +177,7 @@ function makeStore(directory: string, env: Env, shared: Shared, link: ApplierLin
   const instance = shared.tick();
   const journal = new Journal({
     directory: join(directory, 'journal'),
-    instance,
+    name: { instance, thread: threadId },
     segmentBytes: options.segmentBytes ?? 16 * MIB,
     isSyncing: options.sync === 'disk',
     ...(options.files === undefined ? {} : { files: options.files }),

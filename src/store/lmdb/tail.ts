@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { StoreError } from '../errors.ts';
 import { CLOSE, FILE_HEADER_BYTES, JOURNAL_FORMAT, MAGIC, RECORD_HEADER_BYTES, segmentName } from './journal.ts';
+import type { JournalName } from './journal.ts';
 
 /** Read at once, so that many small records cost one read(2). */
 const CHUNK_BYTES = 1024 * 1024;
@@ -27,7 +28,7 @@ export interface JournalRecord {
 }
 
 export class Tail {
-  readonly instance: number;
+  readonly name: JournalName;
   readonly #directory: string;
   #segments: readonly number[] = [];
   #segment: number;
@@ -46,9 +47,9 @@ export class Tail {
   #isClosed = false;
   #discardedBytes = 0;
 
-  constructor(directory: string, instance: number, { segment, offset, tick }: Position) {
+  constructor(directory: string, name: JournalName, { segment, offset, tick }: Position) {
     this.#directory = directory;
-    this.instance = instance;
+    this.name = name;
     this.#segment = segment;
     this.#offset = offset;
     this.#tick = tick;
@@ -118,15 +119,15 @@ export class Tail {
   /** Opens the segment; false while it has no complete header. */
   #open(): boolean {
     if (!this.#segments.includes(this.#segment)) return false;
-    const file = fs.openSync(join(this.#directory, segmentName(this.instance, this.#segment)), 'r');
+    const file = fs.openSync(join(this.#directory, segmentName(this.name, this.#segment)), 'r');
     this.#size = fs.fstatSync(file).size;
     const header = Buffer.alloc(FILE_HEADER_BYTES);
     const isComplete = fs.readSync(file, header, 0, FILE_HEADER_BYTES, 0) === FILE_HEADER_BYTES && header.toString('latin1', 0, 8) === MAGIC;
     if (isComplete && header.readUInt32LE(8) > JOURNAL_FORMAT) {
       fs.closeSync(file);
-      throw new StoreError('ERR_STORE_NEWER', `The journal ${segmentName(this.instance, this.#segment)} was written by a newer release. Start that release, and stop it once, before this one.`);
+      throw new StoreError('ERR_STORE_NEWER', `The journal ${segmentName(this.name, this.#segment)} was written by a newer release. Start that release, and stop it once, before this one.`);
     }
-    if (!isComplete || header.readUInt32LE(24) !== crc32(header.subarray(0, 24)) || header.readDoubleLE(16) !== this.instance) {
+    if (!isComplete || header.readUInt32LE(24) !== crc32(header.subarray(0, 24)) || header.readDoubleLE(16) !== this.name.instance) {
       fs.closeSync(file);
       return false;
     }

@@ -1,0 +1,15 @@
+/** As much of @xmpp/client, which has no types of its own, as the tests use. */
+declare module '@xmpp/client' {
+  interface Client {
+    readonly reconnect: { stop(): void };
+    readonly iqCaller: { get(payload: unknown): Promise<unknown>; set(payload: unknown): Promise<unknown> };
+    start(): Promise<unknown>;
+    stop(): Promise<unknown>;
+    send(stanza: unknown): Promise<void>;
+    on(event: string, listener: (value: unknown) => void): void;
+    once(event: string, listener: (error: Error) => void): void;
+    removeListener(event: string, listener: (value: unknown) => void): void;
+  }
+  export function client(options: { service: string; domain: string; resource: string; username: string; password: string }): Client;
+  export function xml(name: string, attrs?: string | Record<string, string>, ...children: unknown[]): unknown;
+}
