@@ -25,9 +25,9 @@ const uris = z
   .default([]);
 
 const OPTIONS = z.strictObject({
-  /** The server's name for people. */
+  /** The server’s name for people. */
   name: z.string().min(1).max(200).default('Rookery'),
-  /** `[modules.disco.contacts]`: lists of URIs. */
+  /** Whom to write to: lists of URIs for `abuse`, `admin`, `feedback`, `sales`, `security`, `status`, `support`. XEP-0157 */
   contacts: z
     .strictObject(Object.fromEntries(CONTACTS.map((name) => [name, uris])) as Record<(typeof CONTACTS)[number], typeof uris>)
     .prefault({}),

@@ -13,7 +13,7 @@ const NAME = 'Rookery';
 const OPTIONS = z.strictObject({
   /** Whether the version number is told. */
   show_version: flag().schema.default(true),
-  /** Whether the operating system is told. §5: it helps attackers. */
+  /** Whether the operating system is told, which helps attackers. XEP-0092 §4 */
   show_os: flag().schema.default(false),
 });
 

@@ -24,7 +24,7 @@ export type IqType = 'get' | 'set' | 'result' | 'error';
 export type StanzaType = MessageType | PresenceType | IqType;
 
 const NO_CHILDREN: readonly ChildHead[] = [];
-/** What a header is taken to weigh in mailboxes. */
+/** What a header is taken to weigh in mailboxes, beside id and language. */
 const HEADER_BYTES = 160;
 
 /** What a new stanza is made of; `kind`, `type`, `to` and `from` are always known inside the server. */
@@ -53,7 +53,7 @@ export class Stanza {
   /** Inner XML, self-contained under default namespace `jabber:client`. */
   readonly body: string;
   readonly children: readonly ChildHead[];
-  /** What it counts for in mailboxes and buffers: characters of body and header, roughly its size on the wire. */
+  /** What it counts for in mailboxes and buffers: characters of body, id and language, and something for the rest of the header; roughly its size on the wire. */
   readonly bytes: number;
   /** False for what a client sent without a `to` (RFC 6120 §10.3); `to` is then its own account. */
   readonly hasTo: boolean;
@@ -68,7 +68,8 @@ export class Stanza {
     this.lang = init.lang;
     this.body = init.body ?? '';
     this.children = init.children ?? NO_CHILDREN;
-    this.bytes = this.body.length + HEADER_BYTES;
+    // All that a peer chooses the length of, or limits by size would be none.
+    this.bytes = this.body.length + HEADER_BYTES + (init.id === undefined ? 0 : init.id.length) + (init.lang === undefined ? 0 : init.lang.length);
     this.hasTo = init.hasTo ?? true;
     this.tree = undefined;
   }

@@ -78,9 +78,9 @@ transcript(
     await cast.ready();
     await cast.memory.ask(nurse.local, { kind: 'set_enabled', isEnabled: false });
     for (const [local, password] of [
-      ['romeo', 'wrong password'],
+      [romeo.local, 'wrong password'],
       ['nobody', 'wrong password'],
-      ['nurse', cast.passwordOf('nurse')],
+      [nurse.local, cast.passwordOf('nurse')],
     ]) {
       const client = await begun(cast);
       await client.sends(plain(`\0${local}\0${password}`));
@@ -107,7 +107,7 @@ transcript(
     await cast.romeo.sync();
     const nobody = await challengeOf('nobody');
     assert.deepEqual(await challengeOf('nobody'), nobody);
-    const romeo = await challengeOf('romeo');
+    const romeo = await challengeOf(cast.romeo.local);
     assert.deepEqual([nobody[0]!.length, nobody[1]], [romeo[0]!.length, romeo[1]]);
   },
 );
@@ -205,16 +205,20 @@ transcript(
   { onlyOurs: 'others answer in other words' },
   async (cast) => {
     const client = await begun(cast);
-    await client.sends(`<auth xmlns='${SASL}' mechanism='SCRAM-SHA-1'>${Buffer.from('n,,n=romeo,r=abc').toString('base64')}</auth>`);
+    await client.sends(
+      `<auth xmlns='${SASL}' mechanism='SCRAM-SHA-1'>${Buffer.from(`n,,n=${cast.romeo.local},r=abc`).toString('base64')}</auth>`,
+    );
     await client.receives(`<challenge xmlns='${SASL}'>{any}</challenge>`);
-    await client.sends(plain(`\0romeo\0${cast.passwordOf('romeo')}`));
+    await client.sends(plain(`\0${cast.romeo.local}\0${cast.passwordOf('romeo')}`));
     await client.receives(failure('malformed-request'));
   },
 );
 
 transcript('RFC 6120 §6.4.3: nothing but SASL in the middle of a login', { onlyOurs: 'others answer in other words' }, async (cast) => {
   const client = await begun(cast);
-  await client.sends(`<auth xmlns='${SASL}' mechanism='SCRAM-SHA-1'>${Buffer.from('n,,n=romeo,r=abc').toString('base64')}</auth>`);
+  await client.sends(
+    `<auth xmlns='${SASL}' mechanism='SCRAM-SHA-1'>${Buffer.from(`n,,n=${cast.romeo.local},r=abc`).toString('base64')}</auth>`,
+  );
   await client.receives(`<challenge xmlns='${SASL}'>{any}</challenge>`);
   await client.sends('<presence/>');
   await client.isClosedWith('not-authorized');
@@ -230,7 +234,7 @@ transcript('RFC 6120 §6.4.6: a login after the login is not one', { onlyOurs: '
   const { romeo } = cast;
   const client = await cast.raw();
   await client.logsIn({ local: romeo.local, password: cast.passwordOf('romeo') });
-  await client.sends(plain(`\0romeo\0${cast.passwordOf('romeo')}`));
+  await client.sends(plain(`\0${cast.romeo.local}\0${cast.passwordOf('romeo')}`));
   await client.closedSomehow(['policy-violation', 'unsupported-stanza-type', 'not-authorized']);
 });
 

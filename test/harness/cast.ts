@@ -118,23 +118,25 @@ export class Client {
   /** Nothing has come and nothing is on its way: a ping's answer is the next stanza. */
   async receivesNothing(): Promise<void> {
     await this.cast.ready();
-    for (const other of this.cast.unsynced) if (other !== this) await other.sync();
-    this.cast.unsynced.clear();
-    await this.barrier(false);
+    await this.cast.syncAll();
+    await this.barrier(false, '');
   }
 
   /** All that has come and was not looked at, once everything sent so far was handled. */
   async collects(): Promise<XmlElement[]> {
     await this.cast.ready();
-    for (const other of this.cast.unsynced) if (other !== this) await other.sync();
-    this.cast.unsynced.clear();
-    await this.barrier(true);
+    await this.cast.syncAll();
+    await this.barrier(true, '');
     return (await this.live()).takesAll();
   }
 
   /** Everything this client has sent was handled; what comes meanwhile is kept. */
   async sync(): Promise<void> {
-    if (this.stream !== undefined) await this.barrier(true);
+    await this.cast.ready();
+    this.cast.unsynced.delete(this);
+    if (this.stream === undefined) return;
+    // A server with several threads has handled what went to an account when that account answers.
+    for (const to of this.cast.barriers) await this.barrier(true, to);
   }
 
   /** Sends presence and takes in what that alone brings: its own echo and that of the account's other clients. RFC 6121 §4.2.2 */
@@ -226,10 +228,11 @@ export class Client {
     this.cast.unsynced.delete(this);
   }
 
-  private async barrier(mayReceive: boolean): Promise<void> {
+  /** @param to whom to ping; '' for the own account. Any answer will do. */
+  private async barrier(mayReceive: boolean, to: string): Promise<void> {
     const stream = await this.live();
     const id = `barrier-${this.cast.nextBarrier++}`;
-    await stream.sends(`<iq type='get' id='${id}' to='${this.cast.domain}'><ping xmlns='urn:xmpp:ping'/></iq>`);
+    await stream.sends(`<iq type='get' id='${id}' ${to === '' ? '' : `to='${to}'`}><ping xmlns='urn:xmpp:ping'/></iq>`);
     let before: XmlElement | undefined;
     if (!mayReceive) {
       const first = stream.pending.find((event) => event.kind === 'element');
@@ -271,6 +274,21 @@ export class Cast {
     this.target = target;
     this.domain = target.domain;
     this.suffix = target.isOwn ? '' : `-${randomBytes(5).toString('hex')}`;
+  }
+
+  /** Whether to hold the server to our choices, too. */
+  get isOurs(): boolean {
+    return this.target.isOurs ?? this.target.isOwn;
+  }
+
+  /** Whom a client pings to know that what it has sent was handled. */
+  get barriers(): readonly string[] {
+    if (this.target.isOwn) return ['']; // it settles
+    return ['', ...new Set(this.clients.map(({ bare }) => bare))];
+  }
+
+  async syncAll(): Promise<void> {
+    for (const client of [...this.unsynced]) await client.sync();
   }
 
   /** The client of that name; options count at its first mention. */

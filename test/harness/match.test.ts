@@ -25,7 +25,11 @@ const MATCHING: readonly (readonly [string, string, string])[] = [
   ['an optional child', `<a><b match:optional='true'/><c/></a>`, `<a><c/></a>`],
   ['ordered children', `<a match:ordered='true'><b/><c/></a>`, `<a><b/><c/></a>`],
   ['text between elements', `<a>x<b/>y</a>`, `<a>x<b/>y</a>`],
-  ['what an error may have', `<iq type='error'><error type='cancel'><x/></error></iq>`, `<iq type='error'><q xmlns='q'/><error type='cancel' by='z' code='4'><x/><text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>No</text></error></iq>`],
+  [
+    'what an error may have',
+    `<iq type='error'><error type='cancel'><x/></error></iq>`,
+    `<iq type='error'><q xmlns='q'/><error type='cancel' by='z' code='4'><x/><text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>No</text></error></iq>`,
+  ],
 ];
 
 for (const [what, expected, actual] of MATCHING) {
@@ -67,7 +71,10 @@ test('what a failed comparison captured is forgotten; what a successful one did 
 
 test('an element is printed so that it can be read', () => {
   const [element] = parseElements(`<message to='b' from="a"><body>x &amp; y</body><q xmlns='urn:q'><r/></q></message>`);
-  assert.equal(printXml(element!, ''), `<message from='a' to='b'>\n  <body>x &amp; y</body>\n  <q xmlns='urn:q'>\n    <r/>\n  </q>\n</message>`);
+  assert.equal(
+    printXml(element!, ''),
+    `<message from='a' to='b'>\n  <body>x &amp; y</body>\n  <q xmlns='urn:q'>\n    <r/>\n  </q>\n</message>`,
+  );
 });
 
 test('a test whose own XML is wrong hears of it', () => {

@@ -21,8 +21,10 @@ export interface Target extends AsyncDisposable {
   readonly domain: string;
   /** True where `advance` works: time is the test's. */
   readonly hasFakeClock: boolean;
-  /** True where the account names are the transcript's alone, so that they need no random part. */
+  /** True for a server that exists for this transcript alone: its names need no random part, and nothing has to be tidied up. */
   readonly isOwn: boolean;
+  /** True for our implementation: it is held to our choices, too, where the RFCs leave one. Default: as `isOwn`. */
+  readonly isOurs?: boolean;
   connect(): Promise<RawConnection>;
   createAccount(local: string, password: string): Promise<void>;
   removeAccount(local: string, password: string): Promise<void>;

@@ -16,6 +16,7 @@ export interface TcpTargetOptions {
   /** Commands with `{user}`, `{domain}` and `{password}` as arguments; without them in-band registration is used. */
   readonly createCommand?: readonly string[] | undefined;
   readonly removeCommand?: readonly string[] | undefined;
+  readonly isOurs?: boolean;
   /** Stops the server if this process started it. */
   readonly stop?: () => Promise<void>;
 }
@@ -28,6 +29,7 @@ export function tcpTarget(options: TcpTargetOptions): Target {
   return {
     domain,
     hasFakeClock: false,
+    isOurs: options.isOurs ?? false,
     isOwn: false,
     connect,
     async createAccount(user, password) {

@@ -1,7 +1,7 @@
 /**
  * Transcripts: tests written as a conversation. `TRANSCRIPT_TARGET` chooses whom they are played
- * against: our own server in memory (default), `prosody` or `ejabberd` as installed on this machine,
- * or `tcp` for any other (see `tcp-target.ts`). See `match.ts` for what an expectation may say.
+ * against: our own server in memory (default) or as a process (`rookery`), `prosody` or `ejabberd` as installed
+ * on this machine, or `tcp` for any other (see `foreign-target.ts`). See `match.ts` for what an expectation may say.
  *
  *     transcript('XEP-0199 §4.2: the server answers a ping', async ({ romeo }) => {
  *       await romeo.sends(`<iq type='get' id='p1' to='${romeo.domain}'><ping xmlns='urn:xmpp:ping'/></iq>`);
@@ -83,7 +83,7 @@ async function playElsewhere(
 }
 
 function whyNotForeign({ config, modules, onlyOurs }: TranscriptOptions): string | undefined {
-  if (onlyOurs !== undefined) return onlyOurs;
+  if (onlyOurs !== undefined && TARGET !== 'rookery') return onlyOurs;
   return config === undefined && modules === undefined ? undefined : 'needs its own configuration';
 }
 

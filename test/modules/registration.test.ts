@@ -33,7 +33,7 @@ transcript('XEP-0077 §8: where registration is open, the stream features say so
 
 transcript(
   'XEP-0077 §3.1: where it is not, there is no feature, and get and set are refused',
-  { onlyOurs: 'the default' },
+  { config: { accounts: { registration: 'off' } } },
   async (cast) => {
     const client = await cast.raw();
     await client.opensStream();
@@ -96,7 +96,7 @@ transcript('XEP-0077 §3.1: a username in use is a conflict, in whatever case', 
   const { romeo } = cast;
   await romeo.sync();
   const client = await connected(cast);
-  for (const username of ['romeo', 'ROMEO']) {
+  for (const username of [romeo.local, romeo.local.toUpperCase()]) {
     await client.sends(`<iq type='set' id='r2'>${fields(username, 'calliope the muse')}</iq>`);
     await client.receives(`<iq type='error' id='r2'>${error('cancel', 'conflict')}</iq>`);
   }
@@ -228,7 +228,7 @@ transcript('XEP-0077 §3.3: a password is changed, and the old one is of no use'
 transcript('XEP-0077 §3.3: other sessions end with a change of password', { onlyOurs: 'our choice' }, async (cast) => {
   const { romeo, phone } = cast;
   await phone.sync();
-  await romeo.sends(`<iq type='set' id='c1'>${fields('romeo', 'wherefore art thou')}</iq>`);
+  await romeo.sends(`<iq type='set' id='c1'>${fields(romeo.local, 'wherefore art thou')}</iq>`);
   await romeo.receives(`<iq type='result' id='c1'/>`);
   await phone.isClosedWith('not-authorized');
 });
@@ -254,16 +254,16 @@ transcript(
 transcript('XEP-0077 §3.3: nobody changes the password of another', { onlyOurs: 'others may register further accounts' }, async (cast) => {
   const { romeo, juliet } = cast;
   await juliet.sync();
-  await romeo.sends(`<iq type='set' id='c1' to='${cast.domain}'>${fields('juliet', 'wherefore art thou')}</iq>`);
+  await romeo.sends(`<iq type='set' id='c1' to='${cast.domain}'>${fields(juliet.local, 'wherefore art thou')}</iq>`);
   await romeo.receives(`<iq type='error' id='c1'>${error('cancel', 'not-allowed')}</iq>`);
-  await romeo.sends(`<iq type='set' id='c2' to='${juliet.bare}'>${fields('juliet', 'wherefore art thou')}</iq>`);
+  await romeo.sends(`<iq type='set' id='c2' to='${juliet.bare}'>${fields(juliet.local, 'wherefore art thou')}</iq>`);
   await romeo.receives(`<iq type='error' id='c2'>${error('cancel', 'service-unavailable')}</iq>`);
-  await (await cast.raw()).logsIn({ local: 'juliet', password: cast.passwordOf('juliet') });
+  await (await cast.raw()).logsIn({ local: juliet.local, password: cast.passwordOf('juliet') });
 });
 
 transcript('XEP-0077 §3.3: a new password obeys the rules, too', { onlyOurs: 'our rules' }, async (cast) => {
   const { romeo } = cast;
-  await romeo.sends(`<iq type='set' id='c1' to='${cast.domain}'>${fields('romeo', 'short')}</iq>`);
+  await romeo.sends(`<iq type='set' id='c1' to='${cast.domain}'>${fields(romeo.local, 'short')}</iq>`);
   await romeo.receives(`<iq type='error' id='c1'>${NOT_ACCEPTABLE}</iq>`);
 });
 
@@ -272,7 +272,7 @@ transcript(
   { modules: { registration: { password_change: false, removal: false } } },
   async (cast) => {
     const { romeo } = cast;
-    await romeo.sends(`<iq type='set' id='c1' to='${cast.domain}'>${fields('romeo', 'wherefore art thou')}</iq>`);
+    await romeo.sends(`<iq type='set' id='c1' to='${cast.domain}'>${fields(romeo.local, 'wherefore art thou')}</iq>`);
     await romeo.receives(`<iq type='error' id='c1'>${error('cancel', 'not-allowed')}</iq>`);
     await romeo.sends(`<iq type='set' id='u1'><query xmlns='${REGISTER}'><remove/></query></iq>`);
     await romeo.receives(`<iq type='error' id='u1'>${error('cancel', 'not-allowed')}</iq>`);
@@ -293,7 +293,7 @@ transcript(
     await juliet.receives(`<message type='error' id='m1'>${error('cancel', 'service-unavailable')}</message>`);
     const late = await connected(cast);
     await late.sends(
-      `<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>${Buffer.from(`\0romeo\0${cast.passwordOf('romeo')}`).toString('base64')}</auth>`,
+      `<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>${Buffer.from(`\0${romeo.local}\0${cast.passwordOf('romeo')}`).toString('base64')}</auth>`,
     );
     await late.receives(`<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><not-authorized/></failure>`);
   },

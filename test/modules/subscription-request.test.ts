@@ -264,7 +264,7 @@ presenceScene(
   { onlyOurs: 'needs an account that is created later' },
   async (cast) => {
     const { romeo } = cast;
-    await romeo.sends(`<presence type='subscribe' to='juliet@${romeo.domain}'/>`);
+    await romeo.sends(`<presence type='subscribe' to='${cast.localOf('juliet')}@${romeo.domain}'/>`);
     await romeo.sync();
     const { juliet } = cast; // her account exists only now
     await juliet.becomesAvailable();

@@ -38,10 +38,11 @@ const RESERVED = [
 export const OPTIONS = z.strictObject({
   /** Shown to whoever registers. */
   instructions: z.string().max(2_000).default('Choose a username and a password.'),
-  /** Characters of a username. */
+  /** Fewest characters of a username. */
   min_username: count({ min: 1, max: 100 }).schema.default(1),
+  /** Most characters of a username. */
   max_username: count({ min: 1, max: 1_023 }).schema.default(64),
-  /** Characters of a password. */
+  /** Fewest characters of a password. */
   min_password: count({ min: 1, max: 1_000 }).schema.default(8),
   /** Usernames nobody can register. */
   reserved: z.array(z.string()).max(10_000).default(RESERVED),

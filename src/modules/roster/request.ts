@@ -20,12 +20,13 @@ export interface SubscriptionRequest {
 
 export const REQUESTS = jsonTable<SubscriptionRequest>({ name: 'roster_request', version: 1 });
 
-/** Bigger ones are kept without their content, so that a stranger cannot fill the store. RFC 6121 §3.1.3 */
+/** Bigger ones, id and language included, are kept as mere requests, so that a stranger cannot fill the store. RFC 6121 §3.1.3 */
 export const MAX_REQUEST_LENGTH = 4096;
 
 /** What is kept of a `subscribe` stanza. */
 export function requestOf({ id, lang, body, children }: Stanza): SubscriptionRequest {
-  return body.length > MAX_REQUEST_LENGTH ? { id, lang, body: '', children: [] } : { id, lang, body, children };
+  const length = body.length + (id?.length ?? 0) + (lang?.length ?? 0);
+  return length > MAX_REQUEST_LENGTH ? { body: '', children: [] } : { id, lang, body, children };
 }
 
 /** The stanza again, between bare JIDs. */
