@@ -103,6 +103,7 @@ export async function startServer(values: ConfigValues = {}, { onLog }: Embedded
       values: { ...EMBEDDED, ...values, c2s: { ...EMBEDDED.c2s, ...values.c2s }, accounts: { ...EMBEDDED.accounts, ...values.accounts }, log: { level: onLog === undefined ? 'silent' : 'info', ...values.log }, dataDir: directory, workers: { ...values.workers, count: 1 } },
       modules: moduleSchemas(),
     });
+    if (config.hosts.length === 0) throw new Error('domains: name at least one domain to serve');
     const tls = prepareTls(config);
     const main: MainControl = {
       derive: async (password, iterations) => derive({ password, iterations }),

@@ -62,6 +62,7 @@ function bound(c: Connection, event: Extract<KernelEvent, { kind: 'reply' }>): C
     account: answer.account,
     presence: undefined,
     isInterested: false,
+    credited: 0,
     directed: new Set(),
   };
   c.bindId = undefined;

@@ -73,6 +73,8 @@ export interface BoundSession {
   /** The last presence to all, to be said again when the account was lost. */
   presence: Stanza | undefined;
   isInterested: boolean;
+  /** Stanzas that the account is known to have taken. */
+  credited: number;
   /** Addresses that got directed presence; bounded by MAX_DIRECTED. */
   readonly directed: Set<string>;
 }
@@ -153,6 +155,13 @@ export class Connection {
     this.turn.cancelTimer('idle');
     this.turn.timer('closing', CLOSING_MS);
     return 'closing';
+  }
+
+  /** Last words of an actor that may not be restarted any more; the transport sees to its end itself. */
+  giveUp(): void {
+    if (!this.isHeaderSent) this.openStream();
+    this.link.write(streamErrorXml(closeCondition('crashed_too_often'), undefined) + STREAM_END);
+    this.link.transport.end();
   }
 
   closeFor(reason: CloseReason, text?: string): 'closing' {

@@ -202,7 +202,8 @@ export const c2sMachine = defineMachine<C2sState, Connection, C2sMessage, C2sArg
     const { counters } = c.environment;
     const why = c.closeReason ?? (reason.kind === 'crash' ? 'crashed_too_often' : 'shutdown');
     counters.closed.set(why, (counters.closed.get(why) ?? 0) + 1);
-    if (reason.kind !== 'normal') c.link.transport.destroy();
+    if (reason.kind === 'crash' && c.closeReason === undefined) c.giveUp();
+    else if (reason.kind !== 'normal') c.link.transport.destroy();
   },
   // Design §3: more than 3 crashes in 10 s end the stream.
   intensity: { maxRestarts: 3, withinMs: 10_000 },

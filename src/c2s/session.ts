@@ -31,8 +31,7 @@ export function session_established(c: Connection, event: C2sMessage | KernelEve
     case 'iq':
       return toClient(c, event);
     case 'credit':
-      c.link.request(event.count);
-      return 'session_established';
+      return takeCredit(c, event.taken);
     case 'session_note':
       c.session!.isInterested = event.isInterested;
       return 'session_established';
@@ -94,6 +93,14 @@ function notePresence({ session }: Connection, stanza: Stanza): void {
   } else if (session!.directed.size < MAX_DIRECTED) {
     session!.directed.add(stanza.to.full);
   }
+}
+
+/** The socket is read as fast as the account takes what comes. */
+function takeCredit({ session, link }: Connection, taken: number): 'session_established' {
+  const news = taken - session!.credited;
+  session!.credited = taken;
+  link.request(news);
+  return 'session_established';
 }
 
 function toClient(c: Connection, stanza: Stanza): C2sState {
@@ -212,6 +219,7 @@ function attached(c: Connection, event: Extract<KernelEvent, { kind: 'reply' }>)
   c.turn.monitor(answer.account);
   // Its old life is forgotten there: said again, the presence makes the session available.
   if (session.presence !== undefined) c.turn.send(answer.account, new ClientStanza(session.identity.sid, session.presence));
+  session.credited = session.presence === undefined ? 0 : 1; // the new one starts to count, and this came from no frame
   c.link.restartDemand(CREDIT_WINDOW);
   return 'session_established';
 }

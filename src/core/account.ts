@@ -67,7 +67,6 @@ type AccountEvent = AccountMessage | KernelEvent;
 /** Stanzas a connection may send ahead of its account; credit is given back in halves of it. */
 export const CREDIT_WINDOW = 64;
 const CREDIT_BATCH = CREDIT_WINDOW / 2;
-const CREDIT: Credit = { kind: 'credit', count: CREDIT_BATCH };
 
 /** How long an account without sessions stays in memory, and one that does not exist. */
 const IDLE_MS = 60_000;
@@ -346,7 +345,7 @@ export class Account implements AccountContext {
       session.presence = previous.presence;
       session.priority = previous.priority;
       session.isInterested = previous.isInterested;
-      session.uncredited = previous.uncredited;
+      session.taken = previous.taken;
       for (const [key, jid] of previous.directed) session.directed.set(key, jid);
       this.bySid.set(session.sid, session);
       this.byResource.set(session.jid.resource, session);
@@ -522,11 +521,12 @@ function absent(account: Account, event: AccountEvent): AccountState {
 function fromClient(account: Account, event: ClientStanza): void {
   const session = account.sessionBySid(event.sid);
   if (session === undefined) return; // its connection has been told that the session is over
-  if (++session.uncredited === CREDIT_BATCH) {
-    session.uncredited = 0;
-    account.turn.send(session.connection, CREDIT);
-  }
+  if (++session.taken % CREDIT_BATCH === 0) giveCredit(account, session);
   account.sendFrom(session, event.stanza);
+}
+
+function giveCredit({ turn }: Account, { connection, taken }: Session): void {
+  turn.send(connection, { kind: 'credit', taken } satisfies Credit);
 }
 
 function bind(account: Account, { identity, resource, replyTo, isAnonymous }: Bind): void {
@@ -646,6 +646,8 @@ function crashed(crash: Crash<AccountState, Account, AccountMessage>, args: Acco
   const account = new Account(args.environment, args.key);
   account.turn = turn;
   account.salvageFrom(crash.data);
+  // What the failed turn, or one that was held, said of it is lost; without it a connection would wait for ever.
+  for (const session of account.sessions) giveCredit(account, session);
   for (const request of crash.data.unanswered) account.answerCrash(request);
   const { event } = crash;
   if (event.kind === 'client_stanza') account.answerCrash(event.stanza);

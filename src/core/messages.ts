@@ -178,10 +178,13 @@ export type AccountMessage =
   | GetStatus
   | Kick;
 
-/** The account is done with `count` of the connection's stanzas: it may send as many more. */
+/**
+ * How many of the connection's stanzas the account has taken in all: it may send as many more as that is more than
+ * it knew. A total, so that it can be said again after a crash, which drops what was said last.
+ */
 export interface Credit {
   readonly kind: 'credit';
-  readonly count: number;
+  readonly taken: number;
 }
 
 /** The account or an operator ends the connection. */

@@ -24,8 +24,8 @@ export class Session {
   isInterested = false;
   /** Who got directed presence and must hear of its end, by JID as given. RFC 6121 §4.6.3 */
   readonly directed = new Map<string, Jid>();
-  /** Stanzas taken since credit was last given back to the connection. */
-  uncredited = 0;
+  /** Stanzas of the client taken so far; the connection is told in batches. */
+  taken = 0;
   private slots: Map<SessionSlot<never>, unknown> | undefined = undefined;
 
   constructor(identity: SessionIdentity, jid: Jid) {
