@@ -193,7 +193,7 @@ function asking(): number {
       init: (data) => data,
       states: {
         on(data, _event, turn) {
-          if (data.count-- > 0) turn.ask('q', answerer, 10_000, (replyTo) => ({ kind: 'question', replyTo }));
+          if (data.count-- > 0) turn.ask('q', answerer, 10_000, (replyTo): Question => ({ kind: 'question', replyTo }));
           return 'on';
         },
       },
@@ -355,7 +355,7 @@ function thread(): void {
 
 /** Batches of `size` lines, `window` batches on the way: throughput per envelope. */
 async function bridge(kernel: Kernel, target: ActorRef<Line>, size: number, window: number): Promise<number> {
-  const batches = size === 1 ? 40_000 : 400_000 / size;
+  const batches = size === 1 ? 40_000 : Math.ceil(400_000 / size);
   let over: () => void;
   let left = 0;
   const driver = kernel.spawn(

@@ -12,6 +12,9 @@ import { answerStanza } from './iq.ts';
 import { IqRequest, type IqAnswer } from './module.ts';
 import type { Router } from './router.ts';
 
+/** Requests whose handlers have not answered yet. Overflow: refused, to be tried again later. */
+const MAX_WAITING = 1_024;
+
 export interface HostArgs {
   readonly environment: { readonly router: Router; readonly hostOf: (domain: string) => Host | undefined };
   /** The domain. */
@@ -22,7 +25,7 @@ class HostData implements HostContext {
   readonly host: Host;
   readonly router: Router;
   turn!: Turn<Stanza>;
-  private readonly waiting = new Map<string, Stanza>();
+  readonly waiting = new Map<string, Stanza>();
   private nextTask = 1;
 
   constructor({ environment, key }: HostArgs) {
@@ -88,6 +91,10 @@ function serve(data: HostData, stanza: Stanza): void {
     data.answer(stanza, new StanzaError('service-unavailable')); // RFC 6120 §8.4
     return;
   }
+  if (data.waiting.size >= MAX_WAITING) {
+    data.answer(stanza, new StanzaError('resource-constraint'));
+    return;
+  }
   const answer = handler.run(new IqRequest(stanza, undefined), data);
   if (answer instanceof Promise) data.wait(stanza, answer);
   else data.answer(stanza, answer);
@@ -105,7 +112,9 @@ export const hostMachine = defineMachine<'serving', HostData, Stanza, HostArgs>(
   recover(crash, args, turn) {
     const data = new HostData(args);
     data.turn = turn;
-    if (crash.event.kind === 'iq' && isRequest(crash.event)) data.answer(crash.event, new StanzaError('internal-server-error'));
+    const unanswered = [...crash.data.waiting.values()];
+    if (crash.event.kind === 'iq' && isRequest(crash.event)) unanswered.push(crash.event);
+    for (const request of unanswered) data.answer(request, new StanzaError('internal-server-error'));
     return { state: 'serving', data };
   },
   intensity: { maxRestarts: 100, withinMs: 10_000 },

@@ -6,6 +6,9 @@ import type { HandlerOf, Host } from './host.ts';
 import { EMPTY_RESULT, IqRequest, NO_ANSWER, type IqAnswer } from './module.ts';
 import type { Session } from './session.ts';
 
+/** Requests per account whose handlers have not answered yet. Overflow: refused, to be tried again later. */
+const MAX_UNANSWERED = 256;
+
 /** What the account actor adds to the context for handlers that answer later. */
 export interface AnsweringAccount extends AccountContext {
   readonly unanswered: Set<Stanza>;
@@ -28,6 +31,7 @@ export function answerIq(
     reply(account, stanza, refusalFor(stanza, handler)); // says nothing about the account to strangers
     return undefined;
   }
+  if (account.unanswered.size >= MAX_UNANSWERED) return new StanzaError('resource-constraint');
   const answer = handler.run(new IqRequest(stanza, session), account);
   if (!(answer instanceof Promise)) {
     reply(account, stanza, answer);

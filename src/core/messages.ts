@@ -31,6 +31,9 @@ export const CLOSE_REASONS = [
 ] as const;
 export type CloseReason = (typeof CLOSE_REASONS)[number];
 
+/** Stanzas a connection may send ahead of its account; credit is given back in halves of it. */
+export const CREDIT_WINDOW = 64;
+
 /** A stanza from one of the account's own connections. */
 export class ClientStanza {
   readonly kind = 'client_stanza';
@@ -68,10 +71,11 @@ export interface Bind {
 }
 
 export type BindAnswer =
-  | { readonly ok: true; readonly resource: string; readonly account: ActorRef<AccountMessage> }
+  /** `isNew` is false where the account had kept the session; `taken` as in Credit. */
+  | { readonly ok: true; readonly resource: string; readonly account: ActorRef<AccountMessage>; readonly isNew: boolean; readonly taken: number }
   | { readonly ok: false; readonly condition: 'conflict' | 'resource-constraint' | 'not-allowed' };
 
-/** After the account actor was restarted: the session is still there. Answer: BindAnswer. */
+/** After the account actor was restarted or lost: the session is still there. Answer: BindAnswer. */
 export interface Attach {
   readonly kind: 'attach';
   readonly replyTo: ReplyTo;
@@ -84,11 +88,26 @@ export interface Attach {
   readonly directed: readonly string[];
 }
 
-/** The connection is over; so is the session. */
+/**
+ * The connection is over; so is the session. Where `replyTo` is given, the answer (true) comes when all that the
+ * session has sent was handled and is durable.
+ */
 export interface Unbind {
   readonly kind: 'unbind';
   readonly sid: string;
   readonly reason: CloseReason;
+  readonly replyTo?: ReplyTo;
+}
+
+/** A connection that is closing gives back what it was to send, as the kernel does for one that is gone. */
+export class Undelivered {
+  readonly kind = 'undelivered';
+  readonly stanza: Stanza;
+  readonly bytes: number;
+  constructor(stanza: Stanza) {
+    this.stanza = stanza;
+    this.bytes = stanza.bytes;
+  }
 }
 
 /** Asks for what SASL needs. Answer: CredentialsAnswer. */
@@ -163,13 +182,14 @@ export interface Kick {
   readonly reason: CloseReason;
 }
 
-/** An IQ handler's promise has ended; a module continues in its account's turn. */
+/** What an account understands; a stanza is for its owner. */
 export type AccountMessage =
   | Stanza
   | ClientStanza
   | Bind
   | Attach
   | Unbind
+  | Undelivered
   | GetCredentials
   | CreateAccount
   | SetCredentials
@@ -184,6 +204,7 @@ export type AccountMessage =
  */
 export interface Credit {
   readonly kind: 'credit';
+  readonly sid: string;
   readonly taken: number;
 }
 
@@ -193,6 +214,8 @@ export interface CloseStream {
   readonly condition: StreamCondition;
   readonly text: string | undefined;
   readonly reason: CloseReason;
+  /** Whom the account tells, to say it again should that one's mailbox be full. */
+  readonly connection?: ActorRef<ConnectionMessage>;
 }
 
 /** What the session keeps for itself in case its account is restarted. */
@@ -218,6 +241,11 @@ export function isStanza(message: { readonly kind: string }): message is Stanza 
 export const STANZA_CODEC = {
   write: writeStanza,
   read: readStanzaFromWire,
+};
+
+export const UNDELIVERED_CODEC = {
+  write: ({ stanza }: Undelivered, out: unknown[]): void => writeStanza(stanza, out),
+  read: (input: readonly unknown[], cursor: WireCursor): Undelivered => new Undelivered(readStanzaFromWire(input, cursor)),
 };
 
 export const CLIENT_STANZA_CODEC = {

@@ -35,6 +35,8 @@ export class Slots {
   readonly #maxActors: number;
   /** Slot 0 stays empty: id 0 says "no actor". */
   readonly cells: (Cell | undefined)[] = [undefined];
+  /** Of the cell in the slot, 0 where it is empty: beside each other in memory, as the cells are not. */
+  #ids = new Float64Array(MIN_FREE);
   readonly #generations: number[] = [0];
   /** Freed slots, oldest first from #freeAt. */
   #free: number[] = [];
@@ -59,18 +61,21 @@ export class Slots {
   }
 
   put(cell: Cell): void {
-    this.cells[cell.id & SLOT_MASK] = cell;
+    const slot = cell.id & SLOT_MASK;
+    this.cells[slot] = cell;
+    this.#ids[slot] = cell.id;
   }
 
   get(id: number): Cell | undefined {
-    const cell = this.cells[id & SLOT_MASK];
-    return cell !== undefined && cell.id === id ? cell : undefined;
+    const slot = id & SLOT_MASK;
+    return this.#ids[slot] === id ? this.cells[slot] : undefined;
   }
 
   remove(cell: Cell): void {
     const slot = cell.id & SLOT_MASK;
     if (this.cells[slot] !== cell) return;
     this.cells[slot] = undefined;
+    this.#ids[slot] = 0;
     this.#generations[slot] = (this.#generations[slot]! + 1) % GENERATIONS;
     this.#free.push(slot);
     this.size--;
@@ -88,6 +93,13 @@ export class Slots {
     }
     this.cells.push(undefined);
     this.#generations.push(0);
+    if (this.cells.length > this.#ids.length) this.#ids = grown(this.#ids);
     return this.cells.length - 1;
   }
+}
+
+function grown(ids: Float64Array<ArrayBuffer>): Float64Array<ArrayBuffer> {
+  const larger = new Float64Array(ids.length * 2);
+  larger.set(ids);
+  return larger;
 }

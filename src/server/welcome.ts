@@ -1,11 +1,13 @@
 /** The one screen a first start prints: what is served, where data lives, what to do next. */
 import type { PreparedTls } from './startup.ts';
+import { isExecutable } from '../build/embedded.ts';
 import { VERSION } from '../build/version.ts';
 import type { Server } from './server.ts';
 
 export function welcome(server: Server, { selfSigned }: PreparedTls): string {
   const { config, ports } = server;
   const domains = config.hosts.map(({ domain }) => domain);
+  const command = isExecutable() ? 'rookery' : 'npm run rookery --';
   const lines = [
     `Rookery ${VERSION} serves ${domains.join(', ')}`,
     '',
@@ -16,8 +18,9 @@ export function welcome(server: Server, { selfSigned }: PreparedTls): string {
     `  certificate  ${selfSigned === undefined ? 'as configured' : `self-signed, ${selfSigned.certificateFile}`}`,
     ...(selfSigned === undefined ? [] : [`               SHA-256 ${selfSigned.fingerprint}`]),
     '',
-    `  create an account:  rookery user add juliet@${domains[0]}`,
-    '  all options:        rookery config        is it healthy?  rookery doctor',
+    `  create an account:  ${command} user add juliet@${domains[0]}`,
+    `  all options:        ${command} config`,
+    `  is it healthy?      ${command} doctor`,
     '',
   ];
   return `${lines.join('\n')}\n`;

@@ -90,7 +90,7 @@ function setup(strategy: Strategy, policies: Record<string, RestartPolicy> = { a
   return { clock, supervisor, children, givenUp, pass, news };
 }
 
-const STRATEGIES: readonly { strategy: Strategy; crash: string; then: string }[] = [
+const STRATEGIES: readonly { strategy: Strategy; crash: string; readonly follows: string }[] = [
   { strategy: 'one_for_one', crash: 'b', follows: '+b' },
   { strategy: 'rest_for_one', crash: 'b', follows: '-c +b +c' },
   { strategy: 'rest_for_one', crash: 'c', follows: '+c' },
