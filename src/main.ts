@@ -10,6 +10,7 @@ import { loadConfig, type LoadedConfig } from './config/load.ts';
 import { makeLogger } from './observe/log.ts';
 import { openLogOutput } from './observe/log-output.ts';
 import { moduleSchemas } from './server/module-schemas.ts';
+import type { Server } from './server/server.ts';
 import { startWholeServer } from './server/start-server.ts';
 import { certificateDir } from './server/startup.ts';
 import { welcome } from './server/welcome.ts';
@@ -21,8 +22,27 @@ async function serve(loaded: LoadedConfig): Promise<number> {
   const output = openLogOutput({ format: config.log.format, isTerminal: process.stdout.isTTY, hasColors: process.stdout.isTTY && process.stdout.hasColors() });
   const logger = makeLogger({ level: config.log.level, write: (lines) => output.write(lines) });
   const over = Promise.withResolvers<number>();
+  let server: Server | undefined;
+  let isStopping = false;
+  const stop = (signal: NodeJS.Signals): void => {
+    if (isStopping) {
+      logger.warn('stopping_at_once', { signal });
+      over.resolve(EXIT.failed);
+      return;
+    }
+    isStopping = true;
+    logger.info('stopping', { signal });
+    void server?.stop(); // else as soon as it has started
+  };
+  const reload = (): void => {
+    server?.reload().then(
+      ({ changes }) => logger.info('reloaded', { changes: changes.map(({ path }) => path) }),
+      (error: unknown) => logger.error('reload_failed', { reason: error instanceof Error ? error.message : String(error) }),
+    );
+  };
+  process.on('SIGTERM', stop).on('SIGINT', stop).on('SIGHUP', reload);
   try {
-    const { server, tls } = await startWholeServer({
+    const starting = startWholeServer({
       loaded,
       load: () => loadConfig({ env: process.env, file: loaded.file, modules: moduleSchemas() }),
       logger,
@@ -33,20 +53,15 @@ async function serve(loaded: LoadedConfig): Promise<number> {
       },
       onStopped: () => over.resolve(EXIT.ok),
     });
-    process.stderr.write(welcome(server, tls));
-    logger.info('started', { version: VERSION, pid: process.pid, ...server.ports });
-    const stop = (signal: NodeJS.Signals): void => {
-      logger.info('stopping', { signal });
+    const started = await Promise.race([starting, over.promise]);
+    if (typeof started === 'number') return started;
+    ({ server } = started);
+    if (isStopping) {
       void server.stop();
-    };
-    process.once('SIGTERM', stop);
-    process.once('SIGINT', stop);
-    process.on('SIGHUP', () => {
-      server.reload().then(
-        ({ changes }) => logger.info('reloaded', { changes: changes.map(({ path }) => path) }),
-        (error: unknown) => logger.error('reload_failed', { reason: error instanceof Error ? error.message : String(error) }),
-      );
-    });
+    } else {
+      process.stderr.write(welcome(server, started.tls));
+      logger.info('started', { version: VERSION, pid: process.pid, ...server.ports });
+    }
     const code = await over.promise;
     logger.info('stopped');
     return code;

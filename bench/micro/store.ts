@@ -2,16 +2,18 @@
  * The store on disk under load: worker threads commit messages (two rows of about 300 bytes each, and now and then the
  * erasure of a partition) into one store at several rates, while the main thread applies them to LMDB.
  *
- *   node bench/micro/store.ts [--json] [--seconds=15] [--workers=2] [--partitions=2000] [--rates=1000,5000,20000,0]
+ *   node bench/micro/store.ts [--json] [--seconds=10] [--workers=2] [--partitions=2000] [--rates=1000,5000,20000,0]
  *                             [--sync=process|disk] [--commitDelayMs=0] [--applyIntervalMs=5000]
  *
  * `cpu` is the CPU time of all threads per message; `net` is that less what the same load costs with commits that do
- * nothing (timers and the generator itself). `p50` and `p99` are from commit() to settled. Rate 0: as fast as possible,
- * with 2000 messages unsettled per worker. Then reads, from a store of 200,000 rows.
+ * nothing (timers and the generator itself). `p50` and `p99` are from commit() to settled; `stall` is the 99th percentile of
+ * the main thread's event loop delay, in the thread that applies. Rate 0: as fast as possible, with 2000 messages
+ * unsettled per worker. Then reads, from a store of 200,000 rows.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { parseArgs } from 'node:util';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { settledCommit } from '../../src/store/commit.ts';
@@ -45,6 +47,7 @@ interface Measured {
   readonly p50Ms: number;
   readonly p99Ms: number;
   readonly maxMs: number;
+  readonly stallMs: number;
 }
 
 /** A row of the table of writes. */
@@ -64,7 +67,7 @@ async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
       json: { type: 'boolean', default: false },
-      seconds: { type: 'string', default: '15' },
+      seconds: { type: 'string', default: '10' },
       workers: { type: 'string', default: '2' },
       partitions: { type: 'string', default: '2000' },
       rates: { type: 'string', default: '1000,5000,20000,0' },
@@ -98,9 +101,9 @@ async function main(): Promise<void> {
 
 function print(results: readonly Written[], reads: Readonly<Record<string, number>>): void {
   const cell = (value: unknown): string => (typeof value === 'number' ? value.toFixed(value < 100 ? 2 : 0) : String(value)).padStart(10);
-  console.log(['rate', 'msg/s', 'cpu us', 'net us', 'p50 ms', 'p99 ms', 'max ms'].map(cell).join(''));
-  for (const { rate, perSecond, cpuUs, netCpuUs, p50Ms, p99Ms, maxMs } of results) {
-    console.log([rate === 0 ? 'max' : String(rate), perSecond, cpuUs, netCpuUs, p50Ms, p99Ms, maxMs].map(cell).join(''));
+  console.log(['rate', 'msg/s', 'cpu us', 'net us', 'p50 ms', 'p99 ms', 'max ms', 'stall ms'].map(cell).join(''));
+  for (const { rate, perSecond, cpuUs, netCpuUs, p50Ms, p99Ms, maxMs, stallMs } of results) {
+    console.log([rate === 0 ? 'max' : String(rate), perSecond, cpuUs, netCpuUs, p50Ms, p99Ms, maxMs, stallMs].map(cell).join(''));
   }
   console.log();
   for (const [name, us] of Object.entries(reads)) console.log(`${name.padEnd(48)}${cell(us)} us`);
@@ -110,16 +113,19 @@ async function underLoad(workers: number, load: Omit<Load, 'index'>): Promise<Me
   const threads = Array.from({ length: workers }, (_, index) => new Worker(new URL(import.meta.url), { workerData: { ...load, index, rate: load.rate / workers } satisfies Load }));
   const exits = threads.map((thread) => new Promise((resolve) => thread.once('exit', resolve)));
   await Promise.all(threads.map((thread) => new Promise((resolve) => thread.once('message', resolve))));
+  const delay = monitorEventLoopDelay({ resolution: 1 });
+  delay.enable();
   const cpu = process.cpuUsage();
   const start = performance.now();
   const outcomes = await Promise.all(threads.map((thread) => new Promise<Outcome>((resolve) => thread.once('message', resolve))));
   const ms = performance.now() - start;
   const { user, system } = process.cpuUsage(cpu);
+  delay.disable();
   await Promise.all(exits);
   const messages = outcomes.reduce((sum, outcome) => sum + outcome.messages, 0);
   const latencies = Float64Array.from(outcomes.flatMap((outcome) => [...outcome.latencies])).sort();
   const at = (share: number): number => latencies[Math.floor((latencies.length - 1) * share)]!;
-  return { perSecond: (messages / ms) * 1000, cpuUs: (user + system) / messages, p50Ms: at(0.5), p99Ms: at(0.99), maxMs: at(1) };
+  return { perSecond: (messages / ms) * 1000, cpuUs: (user + system) / messages, p50Ms: at(0.5), p99Ms: at(0.99), maxMs: at(1), stallMs: delay.percentile(99) / 1e6 };
 }
 
 async function generate({ options, index, rate, partitions, ms }: Load): Promise<void> {

@@ -1,7 +1,6 @@
 /** Resource binding. RFC 6120 §7 */
 import type { KernelEvent } from '../kernel/actor.ts';
-import { CREDIT_WINDOW } from '../core/account.ts';
-import type { BindAnswer, SessionIdentity } from '../core/messages.ts';
+import { CREDIT_WINDOW, type BindAnswer, type SessionIdentity, type Unbind } from '../core/messages.ts';
 import { attributeOf } from '../stream/header.ts';
 import { el } from '../xml/element.ts';
 import { serialize } from '../xml/serialize.ts';
@@ -51,7 +50,12 @@ export function wait_for_bind(c: Connection, event: C2sMessage | KernelEvent, ot
 
 function bound(c: Connection, event: Extract<KernelEvent, { kind: 'reply' }>): C2sState {
   const id = c.bindId!;
-  if (!event.ok) return refuse(c, id, 'internal-server-error');
+  if (!event.ok) {
+    // Should it come to that after all, nobody would end it.
+    const unbind: Unbind = { kind: 'unbind', sid: c.pendingIdentity!.sid, reason: 'client_gone' };
+    c.turn.sendTo('account', c.account!.jid.bare, unbind);
+    return refuse(c, id, 'internal-server-error');
+  }
   const answer = event.value as BindAnswer;
   if (!answer.ok) return refuse(c, id, answer.condition);
   const jid = c.account!.jid.withResource(answer.resource)!;
@@ -62,6 +66,7 @@ function bound(c: Connection, event: Extract<KernelEvent, { kind: 'reply' }>): C
     account: answer.account,
     presence: undefined,
     isInterested: false,
+    sent: 0,
     credited: 0,
     directed: new Set(),
   };

@@ -18,7 +18,7 @@ import type { Stanza } from '../xmpp/stanza.ts';
 import type { StreamCondition } from '../xmpp/stream-error.ts';
 import type { Login } from './login.ts';
 
-/** ejabberd's names for the same states, and three it does not name. */
+/** ejabberd's names for the same states, and four it does not name. */
 export type C2sState =
   | 'wait_for_stream'
   | 'wait_for_feature_request'
@@ -27,8 +27,10 @@ export type C2sState =
   | 'wait_for_sasl_response'
   | 'wait_for_bind'
   | 'session_established'
-  /** The account actor is gone with its worker; the session is being brought to its successor. */
+  /** The account actor was restarted or is gone with its worker; the session is being brought to it or its successor. */
   | 'wait_for_account'
+  /** The client has said its last; what it sent before is being handled. */
+  | 'wait_for_unbind'
   /** Our end tag is sent; the peer's or the end of the connection is awaited. */
   | 'closing';
 
@@ -50,7 +52,8 @@ export class C2sCounters {
 
 /** What all client connections of a worker share. */
 export interface C2sEnvironment {
-  readonly config: Config;
+  /** Changes with a reload: read when needed. */
+  config: Config;
   readonly hosts: Hosts;
   readonly counters: C2sCounters;
   /** xmppAddr names of a certificate (DER). Injected: its ASN.1 parser is loaded only where client certificates are in use. */
@@ -73,7 +76,8 @@ export interface BoundSession {
   /** The last presence to all, to be said again when the account was lost. */
   presence: Stanza | undefined;
   isInterested: boolean;
-  /** Stanzas that the account is known to have taken. */
+  /** Stanzas given to the account since it has the session, and how many of them it is known to be done with. */
+  sent: number;
   credited: number;
   /** Addresses that got directed presence; bounded by MAX_DIRECTED. */
   readonly directed: Set<string>;
@@ -90,6 +94,8 @@ export class Connection {
   host: Host | undefined = undefined;
   /** Bare JID as the client put it into the header's `from`, for the answer. */
   peerFrom: string | undefined = undefined;
+  /** Language of what the client sends without saying so. RFC 6120 §4.7.4 */
+  lang: string | undefined = undefined;
   /** Whether a header of ours is out since the last restart: errors need one before them. */
   isHeaderSent = false;
   isAuthenticated = false;

@@ -157,7 +157,7 @@ function fetched(c: Connection, { isUsable, scram }: CredentialsAnswer): C2sStat
 /** §6.4.6: the stream starts anew, for somebody known. */
 function succeeded(c: Connection, username: string, data: Buffer | undefined): C2sState {
   // What came before the client could know of its success was not meant for the new stream.
-  if (c.link.hasUnreadBytes) return c.fail('policy-violation', 'protocol_error', 'nothing may be sent before the answer to the login');
+  if (c.link.hasMore()) return c.fail('policy-violation', 'protocol_error', 'nothing may be sent before the answer to the login');
   const { mechanism } = c.login!.exchange;
   const isAnonymous = mechanism === 'ANONYMOUS';
   const account = makeJid(username, c.host!.domain);

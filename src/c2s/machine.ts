@@ -23,7 +23,10 @@ import { wait_for_bind } from './bind.ts';
 import { Connection, type C2sArgs, type C2sMessage, type C2sState } from './connection.ts';
 import { featuresXml } from './features.ts';
 import { abortLogin, continueLogin, startLogin } from './login.ts';
-import { recoverSession, session_established, wait_for_account } from './session.ts';
+import { closing, recoverSession, session_established, wait_for_account, wait_for_unbind } from './session.ts';
+
+/** What is put into each stanza has to be short: the longest tag RFC 5646 §4.4.1 makes room for. */
+const LANGUAGE_TAG = /^[A-Za-z0-9-]{1,35}$/;
 
 type C2sEvent = C2sMessage | KernelEvent;
 type Handler = (connection: Connection, event: C2sEvent) => C2sState;
@@ -37,6 +40,7 @@ const wait_for_stream: Handler = (c, event) => {
   if (header.from !== undefined && from === undefined) return c.fail('invalid-from'); // §4.9.3.9
   if (from !== undefined && c.account !== undefined && from.bare !== c.account.jid.bare) return c.fail('invalid-from'); // not who has logged in
   c.peerFrom = from?.bare;
+  c.lang = header.lang !== undefined && LANGUAGE_TAG.test(header.lang) ? header.lang : undefined;
   const to = header.to === undefined ? undefined : parseJid(header.to);
   if (to === undefined) return c.fail('improper-addressing'); // §4.9.3.7
   const host = c.environment.hosts.get(to.full);
@@ -67,7 +71,7 @@ function startTls(c: Connection): C2sState {
     return c.finish('protocol_error');
   }
   // What was sent in the clear behind <starttls/> would be taken for protected (CVE-2011-0411).
-  if (c.link.hasUnreadBytes) return c.fail('policy-violation', 'protocol_error', 'nothing may follow starttls before the handshake');
+  if (c.link.hasMore()) return c.fail('policy-violation', 'protocol_error', 'nothing may follow starttls before the handshake');
   c.link.write(`<proceed xmlns='${NS.tls}'/>`);
   c.link.transport.flush();
   c.link.restart();
@@ -116,16 +120,6 @@ function answerEarlyIq(c: Connection, event: Extract<KernelEvent, { kind: 'task'
   return 'wait_for_feature_request';
 }
 
-/** Ours is said; a last word of the peer changes nothing. RFC 6120 §4.4 */
-const closing: Handler = (c, event) => {
-  if (event.kind === 'closed') c.turn.stop(c.closeReason ?? 'client_gone');
-  else if (event.kind === 'timeout' && event.name === 'closing') {
-    c.link.transport.destroy();
-    c.turn.stop(c.closeReason ?? 'client_gone');
-  }
-  return 'closing';
-};
-
 /** Events that mean the same in every state of the negotiation. */
 function stay(c: Connection, event: C2sEvent, state: C2sState): C2sState {
   switch (event.kind) {
@@ -152,7 +146,6 @@ function stay(c: Connection, event: C2sEvent, state: C2sState): C2sState {
 function isStanzaName({ name, ns }: Frame): boolean {
   return ns === NS.client && (name === 'message' || name === 'presence' || name === 'iq');
 }
-
 
 function inTurn(handler: Handler) {
   return (c: Connection, event: C2sEvent, turn: Turn<C2sMessage>): C2sState => {
@@ -195,6 +188,7 @@ export const c2sMachine = defineMachine<C2sState, Connection, C2sMessage, C2sArg
     wait_for_bind: inTurn((c, event) => wait_for_bind(c, event, () => stay(c, event, 'wait_for_bind'))),
     session_established: inTurn((c, event) => session_established(c, event, () => stay(c, event, 'session_established'))),
     wait_for_account: inTurn((c, event) => wait_for_account(c, event, () => stay(c, event, 'wait_for_account'))),
+    wait_for_unbind: inTurn((c, event) => wait_for_unbind(c, event, () => stay(c, event, 'wait_for_unbind'))),
     closing: inTurn(closing),
   },
   recover,
@@ -203,7 +197,9 @@ export const c2sMachine = defineMachine<C2sState, Connection, C2sMessage, C2sArg
     const why = c.closeReason ?? (reason.kind === 'crash' ? 'crashed_too_often' : 'shutdown');
     counters.closed.set(why, (counters.closed.get(why) ?? 0) + 1);
     if (reason.kind === 'crash' && c.closeReason === undefined) c.giveUp();
-    else if (reason.kind !== 'normal') c.link.transport.destroy();
+    else c.link.transport.destroy();
+    c.link.release();
+    if (c.session !== undefined) counters.openSessions--;
   },
   // Design §3: more than 3 crashes in 10 s end the stream.
   intensity: { maxRestarts: 3, withinMs: 10_000 },

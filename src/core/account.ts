@@ -1,40 +1,21 @@
 /**
- * The account actor: owns one bare JID. Everything that concerns the account passes through its
- * mailbox, on its home worker, so nothing here is shared or locked.
- *
- *   loading ──► active ──► absent        (absent: no such account; kept briefly so that
- *      └──────► absent ──► active         strangers' guesses cost one store read, not many)
- *
- * Past 400 lines because it is the whole machine: its states, and the context that modules
- * are given, which is the machine's own data.
+ * The data of an account's actor and, at the same time, what modules see of it. The states are in
+ * `account-machine.ts`; how sessions come and go is in `account-sessions.ts`.
  */
-import { defineMachine, type ActorRef, type Crash, type KernelEvent, type Message, type Turn } from '../kernel/actor.ts';
-import { Batch, type Key, type Table } from '../store/store.ts';
-import { randomResource } from './resource.ts';
+import type { ActorRef, KernelEvent, Message, Turn } from '../kernel/actor.ts';
+import { Batch, type Commit, type Key, type Table } from '../store/store.ts';
 import type { BareJid, Jid } from '../xmpp/jid.ts';
 import { StanzaError } from '../xmpp/stanza-error.ts';
-import { errorAnswer, makeStanza, type Stanza } from '../xmpp/stanza.ts';
-import { ACCOUNTS, CREDENTIALS, loadAccount, type AccountImage, type AccountRow } from './accounts.ts';
+import { errorAnswer, type Stanza } from '../xmpp/stanza.ts';
+import { CREDENTIALS, loadAccount, type AccountImage, type AccountRow } from './accounts.ts';
 import type { ScramRecord } from '../sasl/scram-record.ts';
 import { closeCondition } from './closing.ts';
 import type { AccountContext } from './context.ts';
 import { deliver, isRequest } from './delivery.ts';
 import { DROP, HANDLED, type StanzaHook } from './hooks.ts';
 import type { Host } from './host.ts';
-import { answerIq, handlerFor, refusalFor, reply } from './iq.ts';
-import type {
-  AccountMessage,
-  AccountStatus,
-  Attach,
-  Bind,
-  BindAnswer,
-  ClientStanza,
-  CloseReason,
-  Credit,
-  CredentialsAnswer,
-  SessionStatus,
-} from './messages.ts';
-import { isStanza } from './messages.ts';
+import { answerIq } from './iq.ts';
+import { CREDIT_WINDOW, isStanza, type AccountMessage, type CloseReason, type CloseStream, type ConnectionMessage, type Credit } from './messages.ts';
 import type { AccountSlot } from './module.ts';
 import type { Router } from './router.ts';
 import { Session } from './session.ts';
@@ -61,16 +42,16 @@ export interface AccountArgs {
   readonly key: string;
 }
 
-export type AccountState = 'loading' | 'active' | 'absent';
-type AccountEvent = AccountMessage | KernelEvent;
-
-/** Stanzas a connection may send ahead of its account; credit is given back in halves of it. */
-export const CREDIT_WINDOW = 64;
 const CREDIT_BATCH = CREDIT_WINDOW / 2;
 
-/** How long an account without sessions stays in memory, and one that does not exist. */
+/** How long an account without sessions stays in memory. */
 const IDLE_MS = 60_000;
-const ABSENT_MS = 2_000;
+/** While a worker has more idle accounts than it may keep. Not 0: what an idle account waits for may still take a moment. */
+const CROWDED_MS = 100;
+/** Continuations of `later` and `whenDrained` one account may have. More is a bug of a module: each has to be bounded by what asks for it. */
+const MAX_CONTINUATIONS = 4_096;
+/** When a connection is told again what its mailbox had no room for. */
+const SAY_AGAIN_MS = 100;
 /** How long a client may read nothing before what waits for it is left where it is. */
 const DRAIN_TIMEOUT_MS = 60_000;
 
@@ -82,14 +63,19 @@ const RECEIVE_HOOK: Record<Stanza['kind'], StanzaHook> = {
 };
 
 /** What a load brings: the account's own rows and its modules' state. */
-interface Loaded {
+export interface Loaded {
   readonly image: AccountImage;
   readonly slots: ReadonlyMap<AccountSlot<unknown>, unknown>;
 }
 
+/** A stanza whose effects have not left yet, and the commit they wait for. */
+interface Unsettled {
+  readonly commit: Commit;
+  readonly stanza: Stanza;
+}
+
 type Continuation = (account: AccountContext, value: unknown) => void;
 
-/** The data of the actor and, at the same time, what handlers see of it. */
 export class Account implements AccountContext {
   readonly jid: Jid;
   readonly bare: BareJid;
@@ -108,8 +94,15 @@ export class Account implements AccountContext {
   private nextContinuation = 1;
   /** IQ requests whose handler has not answered yet, so that a crash can. */
   readonly unanswered = new Set<Stanza>();
+  /** When the store last failed this account; see `account-machine.ts`. */
+  storeFailedAtMs = -Infinity;
   private isRemoving = false;
   private isCountedIdle = false;
+  private lastCommit: Commit | undefined = undefined;
+  /** Bounded by the kernel's `maxHeldTurns`. */
+  private readonly unsettled: Unsettled[] = [];
+  /** What connections could not be told, by session; bounded by the connections that are there. */
+  private readonly unsaid = new Map<string, { readonly to: ActorRef<ConnectionMessage>; readonly message: CloseStream | Credit }>();
 
   constructor(environment: AccountEnvironment, key: string) {
     this.environment = environment;
@@ -126,6 +119,10 @@ export class Account implements AccountContext {
 
   get sessions(): Iterable<Session> {
     return this.bySid.values();
+  }
+
+  get hasSessions(): boolean {
+    return this.bySid.size > 0;
   }
 
   get sessionCount(): number {
@@ -215,8 +212,39 @@ export class Account implements AccountContext {
   }
 
   close(session: Session, reason: CloseReason): void {
-    this.turn.send(session.connection, { kind: 'close_stream', condition: closeCondition(reason), text: undefined, reason });
+    const { connection } = session;
+    this.turn.send(connection, { kind: 'close_stream', condition: closeCondition(reason), text: undefined, reason, connection });
     this.dropSession(session, reason);
+  }
+
+  /** One more of the client's stanzas was handled. */
+  countTaken(session: Session): void {
+    if (++session.taken % CREDIT_BATCH === 0) this.turn.send(session.connection, this.creditOf(session));
+  }
+
+  private creditOf({ sid, taken }: Session): Credit {
+    return { kind: 'credit', sid, taken };
+  }
+
+  /** A connection had no room for words without which it would wait, or stay, for ever. */
+  sayLater(message: Message): void {
+    if (message.kind === 'credit') {
+      const { sid } = message as Credit;
+      const session = this.bySid.get(sid);
+      if (session !== undefined) this.unsaid.set(sid, { to: session.connection, message: message as Credit });
+    } else if (message.kind === 'close_stream') {
+      const { connection } = message as CloseStream;
+      if (connection !== undefined) this.unsaid.set(`${connection.worker}/${connection.id}`, { to: connection, message: message as CloseStream });
+    } else {
+      return;
+    }
+    this.turn.timer('say_again', SAY_AGAIN_MS);
+  }
+
+  sayAgain(): void {
+    const unsaid = [...this.unsaid.values()];
+    this.unsaid.clear();
+    for (const { to, message } of unsaid) this.turn.send(to, message);
   }
 
   setCredentials(scram: readonly ScramRecord[]): void {
@@ -229,30 +257,28 @@ export class Account implements AccountContext {
   }
 
   later<T>(work: Promise<T>, then: (account: AccountContext, value: T) => void): void {
-    const name = `later:${this.nextContinuation++}`;
-    this.continuations.set(name, then as Continuation);
-    this.turn.task(name, work);
+    this.turn.task(this.continuation(then as Continuation), work);
   }
 
   whenDrained(session: Session, then: (account: AccountContext, isReady: boolean) => void): void {
-    const name = `drained:${this.nextContinuation++}`;
-    this.continuations.set(name, then as Continuation);
-    this.turn.ask(name, session.connection, DRAIN_TIMEOUT_MS, (replyTo) => ({ kind: 'drain' as const, replyTo }));
+    this.turn.ask(this.continuation(then as Continuation), session.connection, DRAIN_TIMEOUT_MS, (replyTo) => ({ kind: 'drain' as const, replyTo }));
   }
 
-  /** Runs what was to follow `whenDrained`. */
-  answered({ name, ok }: Extract<KernelEvent, { kind: 'reply' }>): void {
-    const then = this.continuations.get(name);
-    this.continuations.delete(name);
-    then?.(this, ok);
+  private continuation(then: Continuation): string {
+    if (this.continuations.size >= MAX_CONTINUATIONS) throw new Error(`the account waits for ${MAX_CONTINUATIONS} things already`);
+    const name = `continue:${this.nextContinuation++}`;
+    this.continuations.set(name, then);
+    return name;
   }
 
-  /** Runs what was to follow a task of `later`. */
-  resume(event: Extract<KernelEvent, { kind: 'task' }>): void {
+  /** Runs what was to follow `later` or `whenDrained`; nothing where the account was removed meanwhile. */
+  resume(event: Extract<KernelEvent, { kind: 'task' | 'reply' }>): void {
     const then = this.continuations.get(event.name);
+    if (then === undefined) return;
     this.continuations.delete(event.name);
-    if (!event.ok) throw event.error;
-    then?.(this, event.value);
+    if (event.kind === 'reply') then(this, event.ok);
+    else if (event.ok) then(this, event.value);
+    else throw event.error;
   }
 
   addSession(session: Session): void {
@@ -276,8 +302,13 @@ export class Account implements AccountContext {
   becomeIdle(): void {
     this.environment.census.owners.delete(this.bare);
     this.countIdle(true);
+    this.armIdle(IDLE_MS);
+  }
+
+  /** The account is unloaded after `ms`, or soon where there are many of its kind. */
+  armIdle(ms: number): void {
     const isCrowded = this.environment.census.idle > this.host.config.limits.cachedAccounts;
-    this.turn.timer('idle', isCrowded ? 0 : IDLE_MS);
+    this.turn.timer('idle', isCrowded ? Math.min(CROWDED_MS, ms) : ms);
   }
 
   countIdle(isIdle: boolean): void {
@@ -295,31 +326,54 @@ export class Account implements AccountContext {
     this.turn.task('load', loadAll(store, this.bare, this.host));
   }
 
-  /** Ends the turn: writes its changes and keeps its effects until they are durable. */
-  finish(next: AccountState): AccountState {
+  /** Ends the turn that handled `event`: writes its changes and keeps its effects until they are durable. */
+  finish<S>(next: S, event: AccountMessage | KernelEvent): S | 'loading' {
     const { batch } = this;
     this.batch = undefined;
-    if (this.isRemoving) {
-      this.isRemoving = false;
-      return this.erase();
-    }
-    if (batch !== undefined && !this.isTemporary) this.turn.hold(this.host.services.store.commit(batch));
-    return next;
+    const state = this.isRemoving ? this.erase() : next;
+    if (batch !== undefined && state === next && !this.isTemporary) this.hold(this.host.services.store.commit(batch));
+    this.noteUnsettled(event);
+    return state;
   }
 
-  private erase(): AccountState {
+  private erase(): 'loading' {
+    this.isRemoving = false;
     this.host.hooks.emit('account_removing', this);
-    this.batch = undefined;
     for (const session of [...this.bySid.values()]) this.close(session, 'account_removed');
     this.batch = undefined;
-    if (!this.isTemporary) this.turn.hold(this.host.services.store.erase(this.bare));
+    if (!this.isTemporary) {
+      this.hold(this.host.services.store.erase(this.bare));
+      this.host.services.log.info('account_removed', { account: this.bare });
+    }
+    // What was to follow would speak for an account that is gone.
+    this.continuations.clear();
+    for (const request of this.unanswered) this.returnError(request, new StanzaError('service-unavailable'));
+    this.unanswered.clear();
     this.row = undefined;
     this.scram = [];
     this.isTemporary = false;
-    this.host.services.log.info('account_removed', { account: this.bare });
     // The modules' state still describes the erased rows: it is loaded anew.
     this.load();
     return 'loading';
+  }
+
+  private hold(commit: Commit): void {
+    this.turn.hold(commit);
+    this.lastCommit = commit;
+  }
+
+  /** Remembers whose stanza is not answered for until the last commit has settled; later turns wait for it, too. */
+  private noteUnsettled(event: AccountMessage | KernelEvent): void {
+    const commit = this.lastCommit;
+    if (commit === undefined) return;
+    if (commit.settled && commit.error === undefined) {
+      this.lastCommit = undefined;
+      this.unsettled.length = 0;
+      return;
+    }
+    if (event.kind === 'client_stanza') this.unsettled.push({ commit, stanza: event.stanza });
+    else if (event.kind === 'undelivered') this.unsettled.push({ commit, stanza: event.stanza });
+    else if (isStanza(event)) this.unsettled.push({ commit, stanza: event });
   }
 
   private ownSession(stanza: Stanza): Session | undefined {
@@ -338,8 +392,11 @@ export class Account implements AccountContext {
     if (session !== undefined) this.push(session, answer);
   }
 
-  /** After a crash: the same sessions, rebuilt from their identity. */
-  salvageFrom(old: Account): void {
+  /**
+   * After a crash: the same sessions, rebuilt from their identity, and an error for each stanza whose effects went
+   * down with it. Of a commit that is still under way nobody knows: its senders may be told of an error that was none.
+   */
+  salvageFrom(old: Account, crashedAt: AccountMessage | KernelEvent): void {
     for (const previous of old.bySid.values()) {
       const session = new Session(previous.identity, previous.jid);
       session.presence = previous.presence;
@@ -349,9 +406,24 @@ export class Account implements AccountContext {
       for (const [key, jid] of previous.directed) session.directed.set(key, jid);
       this.bySid.set(session.sid, session);
       this.byResource.set(session.jid.resource, session);
+      this.turn.monitor(session.connection); // the crash may have taken the first one back
     }
     this.isTemporary = old.isTemporary;
     this.isCountedIdle = old.isCountedIdle;
+    this.storeFailedAtMs = old.storeFailedAtMs;
+    const lost = new Set(old.unanswered);
+    for (const { commit, stanza } of old.unsettled) if (!commit.settled || commit.error !== undefined) lost.add(stanza);
+    if (crashedAt.kind === 'client_stanza') {
+      lost.add(crashedAt.stanza);
+      const session = this.bySid.get(crashedAt.sid);
+      if (session !== undefined) session.taken++; // its turn did not come to that
+    } else if (isStanza(crashedAt)) {
+      lost.add(crashedAt);
+    }
+    for (const stanza of lost) this.answerCrash(stanza);
+    // What the failed turn, or one that was held, said of it is lost; without it a connection would wait for ever.
+    for (const session of this.bySid.values()) this.turn.send(session.connection, this.creditOf(session));
+    for (const { to, message } of old.unsaid.values()) if (message.kind === 'close_stream') this.turn.send(to, message);
   }
 }
 
@@ -363,322 +435,3 @@ async function loadAll(store: Account['host']['services']['store'], bare: BareJi
   }
   return { image, slots };
 }
-
-function loading(account: Account, event: AccountEvent, turn: Turn<AccountMessage>): AccountState {
-  if (event.kind !== 'task' || event.name !== 'load') {
-    turn.postpone();
-    return 'loading';
-  }
-  if (!event.ok) throw event.error;
-  const { image, slots } = event.value as Loaded;
-  account.row = image.row;
-  account.scram = image.scram;
-  account.slots = slots;
-  if (account.sessionCount === 0) account.becomeIdle();
-  return image.row === undefined && !account.isTemporary ? becomeAbsent(account) : 'active';
-}
-
-function becomeAbsent(account: Account): AccountState {
-  account.turn.timer('idle', ABSENT_MS);
-  return 'absent';
-}
-
-function active(account: Account, event: AccountEvent): AccountState {
-  switch (event.kind) {
-    case 'client_stanza':
-      fromClient(account, event);
-      break;
-    case 'message':
-    case 'presence':
-    case 'iq':
-      account.receive(event);
-      break;
-    case 'bind':
-      bind(account, event);
-      break;
-    case 'attach':
-      attach(account, event);
-      break;
-    case 'unbind': {
-      const session = account.sessionBySid(event.sid);
-      if (session !== undefined) account.dropSession(session, event.reason);
-      if (account.isTemporary && account.sessionCount === 0) account.remove(); // XEP-0175: gone with its session
-      break;
-    }
-    case 'down':
-      connectionDown(account, event.ref);
-      break;
-    case 'get_credentials':
-      account.turn.reply(event.replyTo, {
-        isUsable: account.row?.isEnabled ?? false,
-        scram: account.scram,
-      } satisfies CredentialsAnswer);
-      break;
-    case 'create_account':
-      account.turn.reply(event.replyTo, 'exists');
-      break;
-    case 'set_credentials':
-      account.setCredentials(event.scram);
-      if (event.closeSessions) closeAll(account, 'password_changed');
-      account.turn.reply(event.replyTo, 'changed');
-      break;
-    case 'set_enabled':
-      setEnabled(account, event.isEnabled);
-      account.turn.reply(event.replyTo, 'changed');
-      break;
-    case 'remove_account':
-      account.remove();
-      account.turn.reply(event.replyTo, 'removed');
-      break;
-    case 'get_status':
-      account.turn.reply(event.replyTo, statusOf(account));
-      break;
-    case 'kick':
-      account.turn.reply(event.replyTo, closeAll(account, event.reason, event.resource));
-      break;
-    case 'task':
-      account.resume(event);
-      break;
-    case 'bounced':
-      returned(account, event.message, event.reason);
-      break;
-    case 'timeout':
-      if (account.sessionCount > 0) break;
-      if (account.hasPendingWork) account.becomeIdle();
-      else account.turn.stop('idle');
-      break;
-    case 'reply':
-      account.answered(event);
-      break;
-    case 'restarted':
-      break;
-  }
-  return account.finish('active');
-}
-
-/** No such account. RFC 6121 §8.5.1 */
-function absent(account: Account, event: AccountEvent): AccountState {
-  const { turn } = account;
-  switch (event.kind) {
-    case 'message':
-      account.returnError(event, new StanzaError('service-unavailable'));
-      break;
-    case 'iq':
-      if (isRequest(event)) reply(account, event, refusalFor(event, handlerFor(account.host, event)));
-      break;
-    case 'presence':
-      // A probe gets the answer that ends the stale subscription (RFC 6121 §4.3.2); all else is ignored.
-      if (event.type === 'probe') account.route(makeStanza({ kind: 'presence', type: 'unsubscribed', id: event.id, from: account.jid, to: event.from.toBare() }));
-      break;
-    case 'get_credentials':
-      turn.reply(event.replyTo, { isUsable: false, scram: [] } satisfies CredentialsAnswer);
-      break;
-    case 'create_account':
-      account.row = { createdAtMs: turn.now, isEnabled: true };
-      account.put(ACCOUNTS, [], account.row);
-      account.setCredentials(event.scram);
-      turn.reply(event.replyTo, 'created');
-      account.host.hooks.emit('account_created', account);
-      account.host.services.log.info('account_created', { account: account.bare });
-      account.becomeIdle();
-      return account.finish('active');
-    case 'set_credentials':
-    case 'set_enabled':
-    case 'remove_account':
-      turn.reply(event.replyTo, 'absent');
-      break;
-    case 'get_status':
-      turn.reply(event.replyTo, statusOf(account));
-      break;
-    case 'kick':
-      turn.reply(event.replyTo, 0);
-      break;
-    case 'bind':
-    case 'attach':
-      if (!event.isAnonymous) {
-        turn.reply(event.replyTo, { ok: false, condition: 'not-allowed' } satisfies BindAnswer);
-        break;
-      }
-      account.isTemporary = true;
-      if (event.kind === 'bind') bind(account, event);
-      else attach(account, event);
-      return 'active';
-    case 'timeout':
-      if (!account.hasPendingWork) turn.stop('absent');
-      break;
-    case 'client_stanza':
-    case 'unbind':
-    case 'task':
-    case 'reply':
-    case 'down':
-    case 'restarted':
-    case 'bounced':
-      break;
-  }
-  return 'absent';
-}
-
-function fromClient(account: Account, event: ClientStanza): void {
-  const session = account.sessionBySid(event.sid);
-  if (session === undefined) return; // its connection has been told that the session is over
-  if (++session.taken % CREDIT_BATCH === 0) giveCredit(account, session);
-  account.sendFrom(session, event.stanza);
-}
-
-function giveCredit({ turn }: Account, { connection, taken }: Session): void {
-  turn.send(connection, { kind: 'credit', taken } satisfies Credit);
-}
-
-function bind(account: Account, { identity, resource, replyTo, isAnonymous }: Bind): void {
-  const refusal = whyNot(account, isAnonymous);
-  if (refusal !== undefined) {
-    account.turn.reply(replyTo, refusal);
-    return;
-  }
-  let wanted = resource ?? randomResource();
-  const holder = account.session(wanted);
-  if (holder !== undefined) {
-    switch (account.host.config.c2s.resourceConflict) {
-      case 'refuse': // RFC 6120 §7.7.2.2
-        account.turn.reply(replyTo, { ok: false, condition: 'conflict' } satisfies BindAnswer);
-        return;
-      case 'rename':
-        wanted = randomResource();
-        break;
-      case 'replace':
-        account.close(holder, 'conflict');
-        break;
-    }
-  }
-  if (account.sessionCount >= account.host.config.limits.sessionsPerAccount) {
-    account.turn.reply(replyTo, { ok: false, condition: 'resource-constraint' } satisfies BindAnswer); // RFC 6120 §7.6.2.1
-    return;
-  }
-  const jid = account.jid.withResource(wanted);
-  if (jid === undefined) throw new Error('a resource was not normalised');
-  const session = new Session(identity, jid);
-  account.addSession(session);
-  account.turn.reply(replyTo, { ok: true, resource: wanted, account: account.turn.self } satisfies BindAnswer);
-  account.host.hooks.emit('session_opened', account, session);
-}
-
-/** The connection found its account gone (its worker died) and brings the session back. */
-function attach(account: Account, { identity, resource, replyTo, isAnonymous, isInterested, directed }: Attach): void {
-  const refusal = whyNot(account, isAnonymous);
-  if (refusal !== undefined) {
-    account.turn.reply(replyTo, refusal);
-    return;
-  }
-  const holder = account.session(resource);
-  if (holder?.sid === identity.sid) {
-    account.turn.reply(replyTo, { ok: true, resource, account: account.turn.self } satisfies BindAnswer);
-    return;
-  }
-  if (holder !== undefined) {
-    account.turn.reply(replyTo, { ok: false, condition: 'conflict' } satisfies BindAnswer);
-    return;
-  }
-  const session = new Session(identity, account.jid.withResource(resource)!);
-  session.isInterested = isInterested;
-  for (const text of directed) session.directed.set(text, account.environment.jidOf(text));
-  account.addSession(session);
-  account.turn.reply(replyTo, { ok: true, resource, account: account.turn.self } satisfies BindAnswer);
-}
-
-function whyNot(account: Account, isAnonymous: boolean): BindAnswer | undefined {
-  const isAllowed = isAnonymous ? account.isTemporary : (account.row?.isEnabled ?? false);
-  return isAllowed ? undefined : { ok: false, condition: 'not-allowed' };
-}
-
-function connectionDown(account: Account, ref: ActorRef): void {
-  for (const session of account.sessions) {
-    if (session.connection.id !== ref.id || session.connection.worker !== ref.worker) continue;
-    account.dropSession(session, 'client_gone');
-    break;
-  }
-  if (account.isTemporary && account.sessionCount === 0) account.remove();
-}
-
-function closeAll(account: Account, reason: CloseReason, resource?: string): number {
-  let count = 0;
-  for (const session of [...account.sessions]) {
-    if (resource !== undefined && session.jid.resource !== resource) continue;
-    account.close(session, reason);
-    count++;
-  }
-  return count;
-}
-
-function setEnabled(account: Account, isEnabled: boolean): void {
-  account.row = { createdAtMs: account.row?.createdAtMs ?? account.now, isEnabled };
-  account.put(ACCOUNTS, [], account.row);
-  if (!isEnabled) closeAll(account, 'account_disabled');
-}
-
-function statusOf(account: Account): AccountStatus {
-  const sessions: SessionStatus[] = [];
-  for (const { jid, identity, presence, priority } of account.sessions) {
-    const { sid, remoteAddress, isSecure, mechanism, boundAtMs } = identity;
-    const show = presence?.child('show', 'jabber:client')?.text() ?? '';
-    sessions.push({ jid: jid.full, sid, remoteAddress, isSecure, mechanism, boundAtMs, show, priority: presence && priority });
-  }
-  const { row } = account;
-  return { exists: row !== undefined, isEnabled: row?.isEnabled ?? false, createdAtMs: row?.createdAtMs ?? 0, sessions };
-}
-
-/** A stanza came back: either the one it was routed to could not take it, or a connection of ours could not. */
-function returned(account: Account, message: Message, reason: string): void {
-  if (!isStanza(message)) return;
-  const isForUs = message.to.bare === account.bare;
-  if (isForUs && message.from.bare !== account.bare) {
-    const session = account.session(message.to.resource);
-    if (session !== undefined && reason !== 'mailbox_full') account.dropSession(session, 'client_gone');
-    if (message.kind === 'message' && reason !== 'mailbox_full') {
-      account.receive(message); // its session is gone: to the others, or to be kept
-      return;
-    }
-  }
-  // RFC 6120 §8.3.3.18: try again later; nothing was kept.
-  account.returnError(message, new StanzaError(reason === 'no_actor' ? 'service-unavailable' : 'resource-constraint'));
-}
-
-function crashed(crash: Crash<AccountState, Account, AccountMessage>, args: AccountArgs, turn: Turn<AccountMessage>): { state: AccountState; data: Account } {
-  const account = new Account(args.environment, args.key);
-  account.turn = turn;
-  account.salvageFrom(crash.data);
-  // What the failed turn, or one that was held, said of it is lost; without it a connection would wait for ever.
-  for (const session of account.sessions) giveCredit(account, session);
-  for (const request of crash.data.unanswered) account.answerCrash(request);
-  const { event } = crash;
-  if (event.kind === 'client_stanza') account.answerCrash(event.stanza);
-  else if (isStanza(event)) account.answerCrash(event);
-  account.load();
-  return { state: 'loading', data: account };
-}
-
-/** Wraps a state function with what every turn of an account has. */
-function inTurn(state: (account: Account, event: AccountEvent, turn: Turn<AccountMessage>) => AccountState) {
-  return (account: Account, event: AccountEvent, turn: Turn<AccountMessage>): AccountState => {
-    account.turn = turn;
-    return state(account, event, turn);
-  };
-}
-
-export const accountMachine = defineMachine<AccountState, Account, AccountMessage, AccountArgs>({
-  name: 'account',
-  initial: 'loading',
-  init({ environment, key }, turn) {
-    const account = new Account(environment, key);
-    account.turn = turn;
-    account.load();
-    return account;
-  },
-  states: { loading: inTurn(loading), active: inTurn(active), absent: inTurn(absent) },
-  recover: crashed,
-  terminate(account) {
-    account.countIdle(false);
-    account.environment.census.owners.delete(account.bare);
-  },
-  intensity: { maxRestarts: 10, withinMs: 60_000 },
-  describe: (account) => account.bare,
-});

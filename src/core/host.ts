@@ -11,8 +11,9 @@ export type HandlerOf<To extends IqHandler['to']> = Extract<IqHandler, { readonl
 export class Host {
   readonly jid: Jid;
   readonly domain: string;
-  readonly settings: HostConfig;
-  readonly config: Config;
+  /** Both change with a reload: read them when they are needed. */
+  settings: HostConfig;
+  config: Config;
   readonly services: Services;
   /** Milliseconds since the epoch. */
   readonly startedAtMs: number;
@@ -40,6 +41,13 @@ export class Host {
         this.handlers.set(key, handler);
       }
     }
+  }
+
+  /** The configuration has changed, but for what needs a restart; modules and their sections do. */
+  reload(config: Config): void {
+    const settings = config.hosts.find(({ domain }) => domain === this.settings.domain);
+    this.config = config;
+    if (settings !== undefined) this.settings = settings;
   }
 
   handler<To extends IqHandler['to']>(to: To, type: string, name: string, ns: string): HandlerOf<To> | undefined {

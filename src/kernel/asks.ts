@@ -75,7 +75,7 @@ export class AskTable {
   open(ask: PendingAsk, nowMs?: number): void {
     ask.isNew = false;
     this.#pending.set(ask.replyTo.ask, ask);
-    if (ask.cell !== undefined) (ask.cell.asks ??= new Set()).add(ask);
+    if (ask.cell !== undefined) ask.cell.askCount++;
     this.#wheel.start(ask, ask.timeoutMs, nowMs);
   }
 
@@ -84,18 +84,16 @@ export class AskTable {
     const pending = this.#pending.get(ask);
     if (pending === undefined) return;
     this.#close(pending);
-    pending.cell?.asks?.delete(pending);
     if (pending.cell !== undefined) {
       const { name } = pending;
       this.#deliver(pending.cell, ok ? { kind: 'reply', name, ok, value: result } : { kind: 'reply', name, ok, failure: result as AskFailure });
     } else pending.settle?.(ok ? { ok, value: result } : { ok, failure: result as AskFailure });
   }
 
-  /** The asker lost its data: nobody waits for its answers any more. */
+  /** The asker lost its data: nobody waits for its answers any more. Cost: O(questions pending here) if it has any. */
   forget(cell: Cell): void {
-    if (cell.asks === undefined) return;
-    for (const pending of cell.asks) this.#close(pending);
-    cell.asks = undefined;
+    if (cell.askCount === 0) return;
+    for (const pending of this.#pending.values()) if (pending.cell === cell) this.#close(pending);
   }
 
   /** Fails whatever was to be answered on `worker`. Cost: O(questions pending). */
@@ -106,5 +104,6 @@ export class AskTable {
   #close(pending: PendingAsk): void {
     this.#pending.delete(pending.replyTo.ask);
     this.#wheel.cancel(pending);
+    if (pending.cell !== undefined) pending.cell.askCount--;
   }
 }

@@ -4,7 +4,7 @@ import { ASK, bytesOf, DEFAULT_MESSAGE_BYTES } from './mailbox.ts';
 import type { ReturnAddress } from './mailbox.ts';
 import type { Entity } from './registry.ts';
 import {
-  ANSWER, BOUNCE, CODEC_SHIFT, DECLARE_CODEC, DECLARE_ENTITY, DEMONITOR, DOWN, filterBatch, IS_ASK, IS_OK, MONITOR, readBatch, RESTARTED, SEND, SEND_NAMED,
+  ANSWER, BOUNCE, CODEC_SHIFT, DECLARE_CODEC, DECLARE_ENTITY, DEMONITOR, DOWN, filterBatch, HEADER, IS_ASK, IS_OK, MONITOR, readBatch, RESTARTED, SEND, SEND_NAMED,
 } from './wire.ts';
 import type { Codec, CodecEntry, EnvelopeSink, WireSource } from './wire.ts';
 
@@ -373,9 +373,9 @@ export class Bridges {
 
   #receive(peer: Peer, batch: unknown[]): void {
     this.#acknowledged(peer, batch[0] as number);
-    const envelopes = batch[1] as number;
-    if (envelopes > 0) {
-      peer.receivedEnvelopes += envelopes;
+    // Otherwise it is an acknowledgement and nothing else.
+    if (batch.length > HEADER) {
+      peer.receivedEnvelopes += batch[1] as number;
       peer.owedBatches++;
       peer.isAckWanted ||= batch[3] as boolean;
       readBatch(batch, peer.source, this.#host.sink);
@@ -404,7 +404,7 @@ export class Bridges {
     kept[2] = size.bytes;
     peer.queuedEnvelopes += size.envelopes;
     peer.queuedBytes += size.bytes;
-    this.#post(peer, kept, size, true);
+    if (kept.length > HEADER) this.#post(peer, kept, size, true);
     for (const ask of probe.failedAnswers) this.answer({ node: this.#options.node, worker: peer.worker, id: 0, ask }, false, 'crashed');
   }
 

@@ -1,5 +1,4 @@
 import type { ActorRef, AnyMachine, Crash, ExitReason, KernelEvent, Message, ReplyTo, StateFunction } from './actor.ts';
-import type { PendingAsk } from './asks.ts';
 import type { Held } from './held.ts';
 import type { Mailbox } from './mailbox.ts';
 import type { Entity } from './registry.ts';
@@ -123,8 +122,8 @@ export class Cell {
 
   /** The one callback for all barriers. */
   release: (() => void) | undefined = undefined;
-  /** Asked by this actor. */
-  asks: Set<PendingAsk> | undefined = undefined;
+  /** Questions of this actor that wait for an answer. */
+  askCount = 0;
   /** Asked of this actor and not answered. */
   openAsks: Map<number, ReplyTo> | undefined = undefined;
   /** Actors told of this one's end, and actors this one is told of; by watchKey. */

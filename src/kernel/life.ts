@@ -43,6 +43,7 @@ export class Life {
 
   /** The turn that spawned it failed, or what it held was dropped. */
   discard(cell: Cell): void {
+    if (cell.phase !== RESERVED) return; // killed meanwhile
     cell.phase = ENDED;
     this.#parts.slots.remove(cell);
     this.#parts.counters.ended++;

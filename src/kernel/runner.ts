@@ -427,7 +427,11 @@ export class Runner implements Performer {
   #release(cell: Cell): void {
     const { held } = cell;
     const barrier = held?.release(cell, this);
-    if (held === undefined || barrier === undefined) return;
+    if (held === undefined) return;
+    if (barrier === undefined) {
+      held.awaited = undefined;
+      return;
+    }
     if (barrier.settled && barrier.error !== undefined) {
       // Nothing behind it has left; the crash comes with the actor's next go.
       inject(cell, 'hold', barrier.error);

@@ -1,4 +1,5 @@
 /** What the commands of `rookery` do in the running server. */
+import { setTimeout } from 'node:timers/promises';
 import { makeCommands, type CommandHandlers, type SessionRow, type TopFrame, type UserRow } from '../control/command-types.ts';
 import type { CommandTable } from '../control/command.ts';
 import { OperatorError } from '../kernel/errors.ts';
@@ -117,10 +118,7 @@ function prepared(password: string): ReturnType<typeof opaqueString> & string {
 async function* top(server: Server, intervalMs: number, limit: number, kind: string | undefined, signal: AbortSignal): AsyncIterable<TopFrame> {
   while (!signal.aborted) {
     yield await server.topFrame(limit, kind);
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, intervalMs);
-      signal.addEventListener('abort', () => (clearTimeout(timer), resolve()), { once: true });
-    });
+    await setTimeout(intervalMs, undefined, { signal }).catch(() => undefined); // nobody looks any more
   }
 }
 

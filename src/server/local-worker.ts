@@ -10,16 +10,23 @@ export class LocalWorker implements WorkerHandle {
   state: WorkerStatus['state'] = 'starting';
   ports: ListeningPorts = { c2s: [], c2sTls: [] };
   readonly service: WorkerService;
+  private stopped: Promise<void> | undefined = undefined;
 
   constructor(options: WorkerServiceOptions) {
     this.service = new WorkerService(options);
     this.control = this.service as unknown as AsyncControl; // awaiting a plain value is harmless
   }
 
+  /** Where it cannot start or listen, nothing is left behind. */
   async start(): Promise<void> {
-    await this.service.start();
-    this.ports = await this.service.listen(undefined);
-    this.state = 'running';
+    try {
+      await this.service.start();
+      this.ports = await this.service.listen(undefined);
+      this.state = 'running';
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
   }
 
   async status(): Promise<WorkerStatus> {
@@ -30,8 +37,9 @@ export class LocalWorker implements WorkerHandle {
     return Promise.reject(new Error('a worker in this thread cannot be ended alone'));
   }
 
-  async stop(): Promise<void> {
+  stop(): Promise<void> {
     this.state = 'stopping';
-    await this.service.drain();
+    this.stopped ??= this.service.drain();
+    return this.stopped;
   }
 }

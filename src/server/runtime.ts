@@ -7,15 +7,16 @@ import { setTimeout } from 'node:timers/promises';
 import type { Config } from '../config/config.ts';
 import { C2sCounters, type C2sEnvironment } from '../c2s/connection.ts';
 import { c2sMachine } from '../c2s/machine.ts';
-import { accountMachine, type AccountArgs, type AccountCensus } from '../core/account.ts';
+import type { AccountCensus } from '../core/account.ts';
+import { accountMachine, type AccountArgs } from '../core/account-machine.ts';
 import type { CoreLog, PasswordPool, Services } from '../core/context.ts';
 import { AskError } from '../core/ask-error.ts';
 import { hostMachine, type HostArgs } from '../core/host-actor.ts';
 import { enabledModules, Host } from '../core/host.ts';
-import { CLIENT_STANZA_CODEC, STANZA_CODEC, type CloseStream, type ConnectionMessage } from '../core/messages.ts';
+import { CLIENT_STANZA_CODEC, STANZA_CODEC, UNDELIVERED_CODEC, type CloseStream, type ConnectionMessage } from '../core/messages.ts';
 import type { ModuleSpec } from '../core/module.ts';
 import { Router } from '../core/router.ts';
-import type { ActorRef, Message, ReplyTo } from '../kernel/actor.ts';
+import type { ActorRef, MailboxLimits, Message, ReplyTo } from '../kernel/actor.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import type { Transport } from '../net/transport.ts';
 import type { Store } from '../store/store.ts';
@@ -51,9 +52,13 @@ export class Runtime {
   readonly router: Router;
   readonly counters = new C2sCounters();
   private readonly census: AccountCensus = { idle: 0, owners: new Set() };
-  private readonly config: Config;
+  private config: Config;
   private readonly now: () => number;
   private readonly c2s: C2sEnvironment;
+  private readonly mailbox: MailboxLimits;
+  private readonly c2sMachine: typeof c2sMachine;
+  /** Set once clients are told that the server stops. */
+  private farewell: CloseStream | undefined = undefined;
 
   constructor(options: RuntimeOptions) {
     const { config, kernel, modules, now, onAuthenticated } = options;
@@ -81,6 +86,11 @@ export class Runtime {
       certificateAddresses: options.certificateAddresses ?? (() => []),
       onAuthenticated: (link) => onAuthenticated?.(link.transport),
     };
+    const { limits, stanza } = config;
+    // Half empty, it takes any stanza: what waits for room needs no more than that.
+    const mailbox = { maxMessages: limits.mailboxMessages, maxBytes: Math.max(limits.mailboxBytes, 4 * stanza.afterLogin.maxBytes) };
+    this.mailbox = mailbox;
+    this.c2sMachine = { ...c2sMachine, mailbox };
     this.registerActors();
   }
 
@@ -93,8 +103,16 @@ export class Runtime {
       now: this.now,
     });
     const { kernel } = this;
-    const ref = kernel.spawn(c2sMachine, { environment: this.c2s, link }) as ActorRef<LinkEvent>;
-    link.attach((event) => kernel.send(ref, event));
+    const ref = kernel.spawn(this.c2sMachine, { environment: this.c2s, link }) as ActorRef<LinkEvent | CloseStream>;
+    link.attach({ deliver: (event) => kernel.send(ref, event), whenRoom: (callback) => kernel.whenRoom(ref, callback) });
+    if (this.farewell !== undefined) kernel.send(ref, this.farewell);
+  }
+
+  /** The configuration has changed, but for what needs a restart. */
+  reload(config: Config): void {
+    this.config = config;
+    this.c2s.config = config;
+    for (const host of this.hosts.values()) host.reload(config);
   }
 
   /** Asks an account's actor, wherever it lives. Rejects with AskError. */
@@ -116,10 +134,15 @@ export class Runtime {
 
   /** Says goodbye to every client; resolves when all are gone or the time is over. */
   async closeConnections(withinMs: number): Promise<void> {
+    const { kernel } = this;
     const farewell: CloseStream = { kind: 'close_stream', condition: 'system-shutdown', text: undefined, reason: 'shutdown' };
-    for (const { ref } of this.kernel.list({ kind: 'c2s' })) this.kernel.send(ref as ActorRef<ConnectionMessage>, farewell);
-    const untilMs = this.now() + withinMs;
-    while (this.now() < untilMs && this.kernel.list({ kind: 'c2s', limit: 1 }).length > 0) await setTimeout(FAREWELL_POLL_MS);
+    this.farewell = farewell; // also for those whose TLS handshake is still under way
+    const tell = (ref: ActorRef<ConnectionMessage>): void => {
+      if (!kernel.send(ref, farewell)) kernel.whenRoom(ref, () => void kernel.send(ref, farewell));
+    };
+    for (const { ref } of kernel.list({ kind: 'c2s' })) tell(ref as ActorRef<ConnectionMessage>);
+    const untilMs = performance.now() + withinMs;
+    while (performance.now() < untilMs && kernel.list({ kind: 'c2s', limit: 1 }).length > 0) await setTimeout(FAREWELL_POLL_MS);
   }
 
   private registerActors(): void {
@@ -130,8 +153,7 @@ export class Runtime {
       jidOf: (text: string) => parseJid(text)!,
       census: this.census,
     };
-    const { mailboxMessages: maxMessages, mailboxBytes: maxBytes } = this.config.limits;
-    const mailbox = { maxMessages, maxBytes };
+    const { mailbox } = this;
     kernel.registerEntity({
       kind: 'account',
       machine: { ...accountMachine, mailbox },
@@ -140,5 +162,6 @@ export class Runtime {
     kernel.registerEntity({ kind: 'host', home: 'local', machine: { ...hostMachine, mailbox }, args: (key): HostArgs => ({ environment, key }) });
     for (const kind of ['message', 'presence', 'iq']) kernel.registerCodec(kind, STANZA_CODEC);
     kernel.registerCodec('client_stanza', CLIENT_STANZA_CODEC);
+    kernel.registerCodec('undelivered', UNDELIVERED_CODEC);
   }
 }

@@ -23,6 +23,7 @@ import type { WorkerHandle } from './worker-handle.ts';
 
 /** The parts a running server is made of; see `start-server.ts` for how they come about. */
 export interface ServerParts {
+  /** As it runs: a reload changes it. */
   readonly config: Config;
   readonly store: Store;
   readonly pool: Pool;
@@ -35,7 +36,6 @@ export interface ServerParts {
 }
 
 export class Server {
-  readonly config: Config;
   readonly store: Store;
   readonly pool: PasswordPool & Pool;
   readonly startedAtMs = Date.now();
@@ -45,9 +45,12 @@ export class Server {
 
   constructor(parts: ServerParts) {
     this.parts = parts;
-    this.config = parts.config;
     this.store = parts.store;
     this.pool = parts.pool;
+  }
+
+  get config(): Config {
+    return this.parts.config;
   }
 
   get workers(): readonly WorkerHandle[] {
@@ -101,7 +104,7 @@ export class Server {
     const workers = await Promise.all(
       this.parts.workers.map(async (worker) => {
         const status: WorkerStatus = await worker.status();
-        const figures = worker.state === 'running' ? await worker.control.figures() : undefined;
+        const figures = worker.state === 'running' ? await worker.control.figures().catch(() => undefined) : undefined;
         return { ...status, counters: figures?.counters ?? {}, actors: figures?.actors ?? {} };
       }),
     );

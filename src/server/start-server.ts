@@ -1,5 +1,6 @@
 /** Starts the whole server in this process: pool, control socket, supervised worker threads. */
 import { randomBytes } from 'node:crypto';
+import { setTimeout } from 'node:timers/promises';
 import { VERSION } from '../build/version.ts';
 import { transfer } from 'comlink';
 import { MessageChannel } from 'node:worker_threads';
@@ -14,6 +15,7 @@ import type { Logger } from '../observe/log.ts';
 import { serverCommands } from './commands.ts';
 import { openStore } from './open-store.ts';
 import { Pool } from './pool.ts';
+import { reloadedConfig } from './reload.ts';
 import { Server } from './server.ts';
 import { ensureDataDir, ensureSecret, prepareTls, type PreparedTls } from './startup.ts';
 import { ThreadWorker } from './thread-worker.ts';
@@ -40,22 +42,28 @@ export interface StartedServer {
 /** Bursts are survived, a worker that dies every few seconds for a minute is not: something is really wrong. */
 const WORKER_INTENSITY = { maxRestarts: 10, withinMs: 60_000 };
 
+/** How often it is looked whether nothing is under way any more. */
+const QUIET_POLL_MS = 10;
+
 /** What a worker may take beyond the time to drain. */
 const WORKER_GRACE_MS = 6_000;
 
 /** @throws OperatorError with what the operator has to mend. */
 export async function startWholeServer(input: StartInput): Promise<StartedServer> {
   const { logger, writeLog, onGivenUp } = input;
-  let { loaded } = input;
-  const { config } = loaded;
+  const { config } = input.loaded;
+  let running = config;
   ensureDataDir(config);
   // Whoever holds the control socket holds the data directory: it comes before the store.
   const late: { server?: Server; isListening: boolean } = { isListening: false };
   const control = await openControl(config.dataDir, late, logger);
   const undo: (() => Promise<unknown>)[] = [() => control.close()];
+  const undoAll = async (): Promise<void> => {
+    for (const step of undo.splice(0)) await step().catch((error: unknown) => logger.error('stop_failed', { error: error instanceof Error ? error.stack : String(error) }));
+  };
   try {
     const secret = ensureSecret(config);
-    const tls = prepareTls(config);
+    let tls = prepareTls(config);
     const ticketSecret = randomBytes(32);
     const pool = new Pool({ threads: config.pool.threads, maxQueued: config.pool.maxQueued });
     undo.unshift(() => pool.close());
@@ -74,7 +82,7 @@ export async function startWholeServer(input: StartInput): Promise<StartedServer
       const makeStart: ConstructorParameters<typeof ThreadWorker>[0]['makeStart'] = (heartbeat): WorkerStart => ({
         index,
         workers: config.workers.count,
-        config: loaded.config,
+        config: running,
         tlsHosts: tls.hosts,
         ticketSecret,
         secret,
@@ -95,39 +103,69 @@ export async function startWholeServer(input: StartInput): Promise<StartedServer
           start: (onExit: (reason: ExitReason) => void) => startWorker(worker, workers, () => late.isListening, onExit, logger),
         })),
       },
-      (reason) => onGivenUp(reason.kind === 'crash' ? reason.error : reason.kind),
+      (reason) => void undoAll().then(() => onGivenUp(reason.kind === 'crash' ? reason.error : reason.kind)),
     );
     undo.unshift(() => supervisor.stop('shutdown'));
     await supervisor.start();
     // All are joined: only now can every account be reached by whoever connects.
-    for (const worker of workers) await worker.listen(workers[0] === worker ? undefined : workers[0]!.ports);
+    for (const worker of workers) await listenWith(worker, workers[0] === worker ? undefined : workers[0]!.ports);
     late.isListening = true;
 
     const server = new Server({
-      config,
+      get config() {
+        return running;
+      },
       store,
       pool,
       workers,
-      describeConfig: () => printConfig(loaded),
+      describeConfig: () => printConfig({ ...input.loaded, config: running }),
       reload: async () => {
-        const next = input.load();
-        const changes = compareConfigs(loaded.config, next.config);
-        loaded = next;
-        prepareTls(next.config);
-        await Promise.all(workers.filter(({ state }) => state === 'running').map((worker) => worker.control.reload(next.config)));
-        logger.level = next.config.log.level;
+        // Nothing is changed before all of it is found to be right.
+        const next = input.load().config;
+        const nextTls = prepareTls(next);
+        const changes = compareConfigs(running, next);
+        running = reloadedConfig(running, next);
+        tls = nextTls;
+        await Promise.all(workers.filter(({ state }) => state === 'running').map((worker) => worker.control.reload(running, tls.hosts)));
+        logger.level = running.log.level;
         return { changes: changes.map(({ path, reload }) => ({ path, reload })) };
       },
       close: async () => {
-        for (const step of undo) await step();
+        await quiet(workers, running.stopMs);
+        await undoAll();
         input.onStopped();
       },
     });
     late.server = server;
     return { server, tls };
   } catch (error) {
-    for (const step of undo) await step();
+    await undoAll();
     throw error;
+  }
+}
+
+/** @throws OperatorError ERR_LISTEN with what the system said. */
+async function listenWith(worker: ThreadWorker, ports: ThreadWorker['ports'] | undefined): Promise<void> {
+  try {
+    await worker.listen(ports);
+  } catch (error) {
+    throw new OperatorError('ERR_LISTEN', (error as Error).message, { cause: error });
+  }
+}
+
+/**
+ * Before any worker ends, no client may be left on another one, and no message on its way to it: what a worker gets
+ * behind its end is lost. Waits for that, but no longer than `withinMs` beyond the goodbyes.
+ */
+async function quiet(workers: readonly ThreadWorker[], withinMs: number): Promise<void> {
+  const running = workers.filter(({ state }) => state === 'running');
+  await Promise.allSettled(running.map(({ control }) => control.closeClients()));
+  const untilMs = performance.now() + withinMs;
+  // Twice: what was under way from one worker to another may have been missed by both the first time.
+  for (let looks = 0; looks < 2 && performance.now() < untilMs; ) {
+    const pending = await Promise.all(running.map(async (worker) => (worker.state === 'running' ? worker.control.pending().catch(() => 0) : 0)));
+    looks = pending.every((count) => count === 0) ? looks + 1 : 0;
+    await setTimeout(QUIET_POLL_MS);
   }
 }
 
@@ -142,7 +180,7 @@ async function startWorker(
   await worker.start((reason) => {
     logger.error('worker_down', { worker: worker.index, reason });
     for (const other of workers) {
-      if (other !== worker && other.state === 'running') void other.control.peerDown(worker.index);
+      if (other !== worker && other.state === 'running') other.control.peerDown(worker.index).catch(() => undefined); // it may be dying, too
     }
     onExit({ kind: 'crash', error: reason });
   });
@@ -154,7 +192,7 @@ async function startWorker(
   }
   if (mayListen()) await worker.listen();
   logger.info('worker_up', { worker: worker.index, restarts: worker.restarts });
-  return { stop: () => worker.stop() };
+  return { stop: () => worker.stop(), kill: () => void worker.kill() };
 }
 
 async function openControl(dataDir: string, late: { server?: Server }, logger: Logger): Promise<ControlServer> {

@@ -5,7 +5,7 @@
 import { Worker, MessageChannel, type MessagePort } from 'node:worker_threads';
 import { expose, wrap, type Remote } from 'comlink';
 import nodeEndpoint from 'comlink/dist/esm/node-adapter.mjs';
-import { workerEntry } from '../build/embedded.ts';
+import { workerEntry, type WorkerEntry } from '../build/embedded.ts';
 import type { WorkerStatus } from '../control/command-types.ts';
 import { OperatorError } from '../kernel/errors.ts';
 import type { ListeningPorts, MainControl, WorkerControl, WorkerStart } from './worker-control.ts';
@@ -27,8 +27,11 @@ export interface ThreadWorkerOptions {
   /** An event loop that stands still for longer is given up. */
   readonly stallMs: number;
   readonly stopMs: number;
+  /** In place of the server's own, for drills. */
+  readonly entry?: WorkerEntry;
 }
 
+/** How often the watchdog looks. A pause of the whole process counts for one look, and the system's clock does not matter. */
 const WATCH_EVERY_MS = 500;
 const MIB = 1024 * 1024;
 
@@ -59,7 +62,7 @@ export class ThreadWorker implements WorkerHandle {
    * @param onExit called once when this life ends unasked, with the reason.
    */
   async start(onExit: (reason: string) => void): Promise<void> {
-    const { main, makeStart, heapBytes } = this.options;
+    const { main, makeStart, heapBytes, entry = workerEntry() } = this.options;
     this.restarts++;
     this.state = this.restarts === 0 ? 'starting' : 'restarting';
     const heartbeat = new SharedArrayBuffer(8);
@@ -67,7 +70,6 @@ export class ThreadWorker implements WorkerHandle {
     expose(main, nodeEndpoint(channel.port1));
     channel.port1.unref();
     const data: ThreadData = { start: makeStart(heartbeat), mainPort: channel.port2 };
-    const entry = workerEntry();
     const thread = new Worker(entry.script, {
       ...entry.options,
       name: `worker-${this.index}`,
@@ -76,26 +78,23 @@ export class ThreadWorker implements WorkerHandle {
       resourceLimits: { maxOldGenerationSizeMb: Math.round(heapBytes / MIB) },
     });
     this.thread = thread;
-    const remote = wrap<WorkerControl>(nodeEndpoint(thread));
-    this.remote = remote as Remote<WorkerControl> as unknown as AsyncControl;
-    let reason = 'ended';
-    const ended = new Promise<never>((_resolve, reject) => {
-      thread.once('error', (error) => {
-        reason = error instanceof Error ? (error.stack ?? error.message) : String(error);
-      });
-      thread.once('exit', (code) => {
-        clearInterval(this.watchdog);
-        channel.port1.close();
-        const wasAsked = this.state === 'stopping';
-        const wasRunning = this.state === 'running';
-        if (!wasAsked) this.state = 'restarting';
-        this.remote = undefined;
-        reject(new Error(reason === 'ended' ? `the thread ended with code ${code}` : reason));
-        if (!wasAsked && wasRunning) onExit(reason === 'ended' ? `ended with code ${code}` : reason);
-      });
+    const calls = new Calls(wrap<WorkerControl>(nodeEndpoint(thread)) as Remote<WorkerControl> as unknown as AsyncControl);
+    this.remote = calls.control;
+    let reason: string | undefined;
+    thread.once('error', (error) => {
+      reason ??= error instanceof Error ? (error.stack ?? error.message) : String(error);
     });
-    ended.catch(() => undefined); // told by onExit once the thread runs
-    await Promise.race([this.remote.start(), ended]);
+    thread.once('exit', (code) => {
+      clearInterval(this.watchdog);
+      channel.port1.close();
+      const wasRunning = this.state === 'running';
+      if (this.state !== 'stopping') this.state = 'restarting';
+      this.remote = undefined;
+      const why = reason ?? `the thread ended with code ${code}`;
+      calls.end(new OperatorError('ERR_NOT_READY', `Worker thread ${this.index} has ended: ${why}`));
+      if (wasRunning) onExit(why);
+    });
+    await calls.control.start();
     this.state = 'running';
     this.watch(heartbeat, thread, (why) => (reason = why));
   }
@@ -107,7 +106,7 @@ export class ThreadWorker implements WorkerHandle {
   }
 
   async status(): Promise<WorkerStatus> {
-    const figures = this.state === 'running' ? await this.control.figures() : undefined;
+    const figures = this.state === 'running' ? await this.control.figures().catch(() => undefined) : undefined; // it may be dying just now
     return workerStatus(this.index, this.state, Math.max(this.restarts, 0), figures);
   }
 
@@ -130,12 +129,48 @@ export class ThreadWorker implements WorkerHandle {
   private watch(heartbeat: SharedArrayBuffer, thread: Worker, blame: (why: string) => void): void {
     const cell = new BigInt64Array(heartbeat);
     const { stallMs } = this.options;
+    const everyMs = Math.min(WATCH_EVERY_MS, stallMs / 2);
+    let last = -1n;
+    let silentMs = 0;
     this.watchdog = setInterval(() => {
-      const silentMs = Date.now() - Number(Atomics.load(cell, 0));
+      const beat = Atomics.load(cell, 0);
+      silentMs = beat === last ? silentMs + everyMs : 0;
+      last = beat;
       if (silentMs < stallMs) return;
       blame(`the event loop stood still for ${silentMs} ms`);
       void thread.terminate();
-    }, Math.min(WATCH_EVERY_MS, stallMs / 2));
+    }, everyMs);
     this.watchdog.unref();
+  }
+}
+
+/** A thread's control interface whose calls reject when the thread ends: from Comlink's side they would never settle. */
+class Calls {
+  readonly control: AsyncControl;
+  private readonly open = new Set<(error: Error) => void>();
+  private ended: Error | undefined = undefined;
+
+  constructor(remote: AsyncControl) {
+    this.control = new Proxy(remote, {
+      get: (target, name) =>
+        name === 'then' ? undefined : (...args: unknown[]) => this.call(() => (target[name as keyof AsyncControl] as (...args: unknown[]) => Promise<unknown>)(...args)),
+    });
+  }
+
+  end(error: Error): void {
+    this.ended = error;
+    for (const reject of this.open) reject(error);
+    this.open.clear();
+  }
+
+  private async call(run: () => Promise<unknown>): Promise<unknown> {
+    if (this.ended !== undefined) throw this.ended;
+    const { promise, reject } = Promise.withResolvers<never>();
+    this.open.add(reject);
+    try {
+      return await Promise.race([run(), promise]);
+    } finally {
+      this.open.delete(reject);
+    }
   }
 }

@@ -20,7 +20,7 @@ export interface WorkerStart {
   readonly ticketSecret: Uint8Array;
   /** 32 bytes; see Services.secret. */
   readonly secret: Uint8Array;
-  /** The event loop writes the time here (milliseconds, Atomics): the watchdog's view of it. */
+  /** The event loop counts up here (Atomics): the watchdog's view of it. */
   readonly heartbeat: SharedArrayBuffer;
 }
 
@@ -82,8 +82,13 @@ export interface WorkerControl {
   actors(kind: string | undefined, limit: number): ActorView[];
   /** Bare JIDs of accounts that live on this worker and have sessions. */
   sessionOwners(): string[];
-  reload(config: Config): void;
-  /** Refuses new connections, tells clients, lets what is under way end; resolves when all is durable. */
+  /** @param config as running, with what may change; `tlsHosts`: certificate files of the hosts, in their order. */
+  reload(config: Config, tlsHosts: readonly TlsHost[]): void;
+  /** Takes no more clients and says goodbye to those that are there; resolves when they are gone, or the time for it is over. */
+  closeClients(): Promise<void>;
+  /** Messages that wait here or are on their way to another worker: 0 on all workers, and nothing is under way. */
+  pending(): number;
+  /** `closeClients`, then lets what is under way end; resolves when all is durable. */
   drain(): Promise<void>;
   /** For drills: makes an actor's next turn throw. */
   crashActor(id: number): boolean;

@@ -12,6 +12,7 @@ import { MODULES } from '../modules/index.ts';
 import { Admission } from '../net/admission.ts';
 import { FlushQueue } from '../net/flush-queue.ts';
 import { listen, type Listener } from '../net/listener.ts';
+import type { TlsHost } from '../net/credentials.ts';
 import { makeTlsSettings, TlsContexts, type TlsEntry, type TlsSettings } from '../net/tls-context.ts';
 import type { Transport } from '../net/transport.ts';
 import { makeLogger, type Logger } from '../observe/log.ts';
@@ -20,8 +21,8 @@ import { parseJid } from '../xmpp/jid.ts';
 import { Runtime } from './runtime.ts';
 import type { AccountRequest, ActorView, ListeningPorts, MainControl, WorkerControl, WorkerFigures, WorkerStart } from './worker-control.ts';
 
-/** How often the watchdog is told that the event loop turns. */
-const HEARTBEAT_MS = 250;
+/** How often the watchdog is told that the event loop turns; more often than that looks. */
+const HEARTBEAT_MS = 200;
 
 export interface WorkerServiceOptions {
   readonly start: WorkerStart;
@@ -34,6 +35,7 @@ export interface WorkerServiceOptions {
 export class WorkerService implements WorkerControl {
   private readonly options: WorkerServiceOptions;
   private config: Config;
+  private tlsHosts: readonly TlsHost[];
   private readonly logger: Logger;
   private readonly kernel: Kernel;
   private readonly flushQueue = new FlushQueue();
@@ -48,6 +50,7 @@ export class WorkerService implements WorkerControl {
     const { start, main, clock = systemClock } = options;
     this.options = options;
     this.config = start.config;
+    this.tlsHosts = start.tlsHosts;
     this.logger = makeLogger({ level: start.config.log.level, fields: { worker: start.index }, write: (lines) => main.log(lines) });
     this.kernel = new Kernel({
       worker: start.index,
@@ -160,16 +163,28 @@ export class WorkerService implements WorkerControl {
     return this.running.sessionOwners();
   }
 
-  reload(config: Config): void {
+  reload(config: Config, tlsHosts: readonly TlsHost[]): void {
     this.config = config;
+    this.tlsHosts = tlsHosts;
+    this.running.reload(config);
     this.logger.level = config.log.level;
     this.admission.setLimits(admissionLimits(config));
     for (const { severity, text } of this.tls?.reload(this.tlsSettings()) ?? []) this.logger[severity === 'error' ? 'error' : 'warn']('certificate', { text });
   }
 
+  async closeClients(): Promise<void> {
+    for (const listener of this.listeners.splice(0)) listener.close();
+    await this.runtime?.closeConnections(this.config.stopMs);
+  }
+
+  pending(): number {
+    const { machines, bridges } = this.kernel.inspect();
+    const waiting = machines.reduce((sum, { queued, heldTurns }) => sum + queued + heldTurns, 0);
+    return bridges.reduce((sum, { queuedEnvelopes, unackedEnvelopes }) => sum + queuedEnvelopes + unackedEnvelopes, waiting);
+  }
+
   async drain(): Promise<void> {
-    for (const listener of this.listeners) listener.close();
-    await this.running.closeConnections(this.config.stopMs);
+    await this.closeClients();
     await this.kernel.drain(this.config.stopMs, ['c2s', 'host', 'account']);
     this.kernel.close();
     clearInterval(this.heartbeat);
@@ -193,9 +208,9 @@ export class WorkerService implements WorkerControl {
   }
 
   private tlsSettings(): TlsSettings {
-    const { tlsHosts, ticketSecret } = this.options.start;
+    const { ticketSecret } = this.options.start;
     const { clientAuthorities } = this.config.tls;
-    return makeTlsSettings(tlsHosts, { ticketSecret: Buffer.from(ticketSecret), clientAuthorityFile: clientAuthorities });
+    return makeTlsSettings(this.tlsHosts, { ticketSecret: Buffer.from(ticketSecret), clientAuthorityFile: clientAuthorities });
   }
 
   private authenticated(transport: Transport): void {
@@ -204,11 +219,7 @@ export class WorkerService implements WorkerControl {
 
   private beat(): void {
     const cell = new BigInt64Array(this.options.start.heartbeat);
-    const write = (): void => {
-      Atomics.store(cell, 0, BigInt(Date.now()));
-    };
-    write();
-    this.heartbeat = setInterval(write, HEARTBEAT_MS);
+    this.heartbeat = setInterval(() => void Atomics.add(cell, 0, 1n), HEARTBEAT_MS);
     this.heartbeat.unref();
   }
 }

@@ -27,6 +27,14 @@ export type LinkEvent =
 const SECURE: LinkEvent = { kind: 'secure' };
 const DRAINED: LinkEvent = { kind: 'drained' };
 
+/** Whom the link serves. */
+export interface LinkOwner {
+  /** Puts an event into the actor's mailbox; false where that is full. */
+  deliver(event: LinkEvent): boolean;
+  /** Calls back once: when a mailbox that was full is half empty, or at once where there is no actor any more. */
+  whenRoom(callback: () => void): void;
+}
+
 export interface LinkOptions {
   readonly transport: Transport;
   readonly limits: FramerLimits;
@@ -46,7 +54,9 @@ export class Link implements TransportHandlers {
   private demand = 0;
   private isPumping = false;
   private isClosed = false;
-  private deliver: (event: LinkEvent) => void = () => undefined;
+  private owner: LinkOwner | undefined = undefined;
+  /** Events the owner had no room for, at most the frames it asked for and one of each other kind. */
+  private waiting: LinkEvent[] | undefined = undefined;
 
   constructor({ transport, limits, maxOutboundBytes, now }: LinkOptions) {
     this.transport = transport;
@@ -56,10 +66,17 @@ export class Link implements TransportHandlers {
     this.lastReceivedMs = now();
   }
 
-  /** Starts reading. `deliver` puts an event into the actor's mailbox. */
-  attach(deliver: (event: LinkEvent) => void): void {
-    this.deliver = deliver;
+  /** Starts reading. */
+  attach(owner: LinkOwner): void {
+    this.owner = owner;
     this.transport.setHandlers(this);
+  }
+
+  /** The owner is over: nothing is delivered any more. */
+  release(): void {
+    this.owner = undefined;
+    this.waiting = undefined;
+    this.isClosed = true;
   }
 
   /** The actor is ready for `count` more frames. Safe within a turn: frames arrive as mail. */
@@ -68,14 +85,9 @@ export class Link implements TransportHandlers {
     this.pump();
   }
 
-  /** As `request`, but what was asked for before is void: whoever was to give it back is gone. */
-  restartDemand(count: number): void {
-    this.demand = 0;
-    this.request(count);
-  }
-
-  get hasUnreadBytes(): boolean {
-    return this.framer.buffered > 0;
+  /** Whether the peer has sent more than white space beyond the last frame. What it is is lost: only for when the stream restarts or fails. */
+  hasMore(): boolean {
+    return this.framer.next() !== undefined || this.framer.buffered > 0;
   }
 
   /** A new stream header is expected next; what was asked for before is void. */
@@ -112,10 +124,33 @@ export class Link implements TransportHandlers {
     this.deliver({ kind: 'closed', error: error?.message });
   }
 
+  /** Nothing may be lost, least of all the news that the connection is over. */
+  private deliver(event: LinkEvent): void {
+    if (this.waiting !== undefined) this.waiting.push(event);
+    else if (this.owner !== undefined && !this.owner.deliver(event)) this.wait([event]);
+  }
+
+  private wait(events: LinkEvent[]): void {
+    this.waiting = events;
+    let isAtOnce = true;
+    this.owner?.whenRoom(() => {
+      if (isAtOnce) {
+        // An actor that could take the event would have: it is gone.
+        this.release();
+        this.transport.destroy();
+        return;
+      }
+      this.waiting = undefined;
+      for (const event of events) this.deliver(event);
+      this.pump();
+    });
+    isAtOnce = false;
+  }
+
   private pump(): void {
     if (this.isPumping || this.isClosed) return;
     this.isPumping = true;
-    while (this.demand > 0) {
+    while (this.demand > 0 && this.waiting === undefined) {
       const frame = this.framer.next();
       if (frame === undefined) break;
       this.demand--;
@@ -124,7 +159,7 @@ export class Link implements TransportHandlers {
     }
     this.isPumping = false;
     const { transport } = this;
-    if (this.demand === 0 && this.framer.buffered > 0) {
+    if ((this.demand === 0 || this.waiting !== undefined) && this.framer.buffered > 0) {
       if (!transport.isPaused) transport.pause();
     } else if (transport.isPaused) {
       transport.resume();

@@ -193,12 +193,13 @@ const IQ_TYPES: ReadonlySet<string> = new Set<IqType>(['get', 'set', 'result', '
  * @param frame an element named message, presence or iq in the stream's content namespace.
  * @param from the authenticated sender: what the frame claims was compared by the caller.
  * @param implicitTo who is meant where there is no `to`. RFC 6120 §10.3
+ * @param implicitLang the stream's `xml:lang`, for a stanza that has none. RFC 6120 §8.1.5
  */
-export function readStanza(frame: Frame, from: Jid, implicitTo: Jid): Stanza | RefusedStanza {
+export function readStanza(frame: Frame, from: Jid, implicitTo: Jid, implicitLang?: string): Stanza | RefusedStanza {
   const kind = frame.name as StanzaKind;
   let type: string | undefined;
   let id: string | undefined;
-  let lang: string | undefined;
+  let lang = implicitLang;
   let toText: string | undefined;
   const { attrs } = frame;
   for (let i = 0; i < attrs.length; i += 2) {

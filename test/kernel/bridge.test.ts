@@ -358,6 +358,20 @@ test('a message that cannot be cloned crashes its sender; the rest of the batch 
   assert.equal(here.kernel.inspect().bridges[0]!.queuedEnvelopes, 0);
 });
 
+test('a batch of nothing but what cannot be cloned costs no credit', () => {
+  const { cluster } = setup(2, { maxUnackedEnvelopes: 2, batchEnvelopes: 1, intensity: { maxRestarts: 100, withinMs: 1 } });
+  const here = cluster.at(0);
+  const receiver = cluster.at(1).record();
+  const sender = here.record();
+  for (let n = 0; n < 10; n++) {
+    here.turn(sender.ref, (t) => t.send(receiver.ref, { kind: 'note', run: () => undefined } as Message));
+    here.turn(sender.ref, (t) => t.send(receiver.ref, note(n)));
+    cluster.run();
+  }
+  assert.deepEqual(numbers(receiver.log.seen), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+  assert.equal(here.crashes.length, 10);
+});
+
 test('an answer that cannot be cloned fails the question', () => {
   const { cluster } = setup();
   const asker = cluster.at(0).record();

@@ -81,29 +81,32 @@ threat('Stream switches virtual host after auth: nor between TLS and SASL', asyn
   await client.isClosedWith('not-authorized');
 });
 
-threat('Stream switches virtual host after auth: another spelling of the same host is no switch, an address below it is none of ours', async (scene) => {
-  const client = await scene.loggedIn('romeo');
-  assert.match(await client.binds('orchard'), /^romeo@capulet\.lit\/orchard$/);
-  for (const [to, condition] of [
-    ['CAPULET.lit.', undefined],
-    [`romeo@${DOMAIN}`, 'host-unknown'],
-    [`${DOMAIN}/x`, 'host-unknown'],
-    ['', 'improper-addressing'],
-    [undefined, 'improper-addressing'],
-  ] as const) {
-    const other = await scene.opened();
-    await other.sends(auth('PLAIN', '\0romeo\0secret of romeo'));
-    await other.receives(`<success xmlns='${SASL}'/>`);
-    await other.opensStream({ to });
-    if (condition !== undefined) {
-      await other.isClosedWith(condition);
-      continue;
+threat(
+  'Stream switches virtual host after auth: another spelling of the same host is no switch, an address below it is none of ours',
+  async (scene) => {
+    const client = await scene.loggedIn('romeo');
+    assert.match(await client.binds('orchard'), /^romeo@capulet\.lit\/orchard$/);
+    for (const [to, condition] of [
+      ['CAPULET.lit.', undefined],
+      [`romeo@${DOMAIN}`, 'host-unknown'],
+      [`${DOMAIN}/x`, 'host-unknown'],
+      ['', 'improper-addressing'],
+      [undefined, 'improper-addressing'],
+    ] as const) {
+      const other = await scene.opened();
+      await other.sends(auth('PLAIN', '\0romeo\0secret of romeo'));
+      await other.receives(`<success xmlns='${SASL}'/>`);
+      await other.opensStream({ to });
+      if (condition !== undefined) {
+        await other.isClosedWith(condition);
+        continue;
+      }
+      await other.receivesStream();
+      await other.receivesFeatures();
+      assert.match(await other.binds(), /^romeo@capulet\.lit\//);
     }
-    await other.receivesStream();
-    await other.receivesFeatures();
-    assert.match(await other.binds(), /^romeo@capulet\.lit\//);
-  }
-});
+  },
+);
 
 threat('Stream switches virtual host after auth: nor does it switch the user, by another `from`', async (scene) => {
   for (const from of [`juliet@${DOMAIN}`, `romeo@${OTHER_DOMAIN}`, DOMAIN]) {
@@ -117,24 +120,41 @@ threat('Stream switches virtual host after auth: nor does it switch the user, by
   }
 });
 
-threat('Stream switches virtual host after auth: an account of one host is none of the other, whose passwords are its own', async (scene) => {
-  scene.cast.offline('romeo');
-  await scene.cast.ready();
-  const scram = derive({ password: opaqueString('of the other house')!, iterations: 1 });
-  const created = scene.runtime.ask(makeJid('romeo', OTHER_DOMAIN)!.bare, { kind: 'create_account', scram });
-  await scene.settle();
-  assert.equal(await created, 'created');
-  const client = await scene.opened({ to: OTHER_DOMAIN });
-  assert.equal(await tries(client, 'PLAIN', '\0romeo\0secret of romeo'), 'not-authorized');
-  assert.equal(await tries(client, 'PLAIN', `\0romeo@${DOMAIN}\0secret of romeo`), 'not-authorized');
-  assert.equal(await tries(client, 'PLAIN', `romeo@${DOMAIN}\0romeo\0of the other house`), 'invalid-authzid');
-  const other = await scene.opened({ to: OTHER_DOMAIN });
-  assert.equal(await tries(other, 'PLAIN', '\0romeo\0of the other house'), 'success');
-});
+threat(
+  'Stream switches virtual host after auth: an account of one host is none of the other, whose passwords are its own',
+  async (scene) => {
+    scene.cast.offline('romeo');
+    await scene.cast.ready();
+    const scram = derive({ password: opaqueString('of the other house')!, iterations: 1 });
+    const created = scene.runtime.ask(makeJid('romeo', OTHER_DOMAIN)!.bare, { kind: 'create_account', scram });
+    await scene.settle();
+    assert.equal(await created, 'created');
+    const client = await scene.opened({ to: OTHER_DOMAIN });
+    assert.equal(await tries(client, 'PLAIN', '\0romeo\0secret of romeo'), 'not-authorized');
+    assert.equal(await tries(client, 'PLAIN', `\0romeo@${DOMAIN}\0secret of romeo`), 'not-authorized');
+    assert.equal(await tries(client, 'PLAIN', `romeo@${DOMAIN}\0romeo\0of the other house`), 'invalid-authzid');
+    const other = await scene.opened({ to: OTHER_DOMAIN });
+    assert.equal(await tries(other, 'PLAIN', '\0romeo\0of the other house'), 'success');
+  },
+);
 
 // PLAIN authorizes A, session is B
 
-const NAMES = ['', 'romeo', 'juliet', `romeo@${DOMAIN}`, `juliet@${DOMAIN}`, 'ROMEO', '\uff32\uff4f\uff4d\uff45\uff4f', `romeo@${OTHER_DOMAIN}`, `romeo@${DOMAIN}/x`, DOMAIN, 'nobody', ' romeo', 'romeo\u0000juliet'];
+const NAMES = [
+  '',
+  'romeo',
+  'juliet',
+  `romeo@${DOMAIN}`,
+  `juliet@${DOMAIN}`,
+  'ROMEO',
+  '\uff32\uff4f\uff4d\uff45\uff4f',
+  `romeo@${OTHER_DOMAIN}`,
+  `romeo@${DOMAIN}/x`,
+  DOMAIN,
+  'nobody',
+  ' romeo',
+  'romeo\u0000juliet',
+];
 const PASSWORDS = ['', 'secret of romeo', 'secret of juliet', 'secret', 'secret of romeo ', 'secret of romeo\u0000x'];
 
 /** Whom a name means, if it is one of the two. */
@@ -168,28 +188,35 @@ function plainMessage(random: Random): string {
   }
 }
 
-threat('PLAIN authorizes A, session is B: in every layout of NULs the session is of whose password was sent, or there is none', async (scene) => {
-  scene.cast.offline('romeo');
-  scene.cast.offline('juliet');
-  await scene.cast.ready();
-  const random = randomOf(SEED);
-  const right = ['romeo', 'juliet'].flatMap((user) => NAMES.flatMap((authzid) => NAMES.filter((name) => meaning(name) === user).map((authcid) => `${authzid}\0${authcid}\0secret of ${user}`)));
-  const messages = [...right, ...Array.from({ length: 150 }, () => plainMessage(random))];
-  let successes = 0;
-  for (const message of messages) {
-    const client = await scene.opened();
-    const outcome = await tries(client, 'PLAIN', message);
-    const expected = expectedUser(message);
-    const label = `seed ${SEED}: ${JSON.stringify(message)}: ${outcome}`;
-    assert.equal(outcome === 'success', expected !== undefined, label);
-    if (outcome === 'success') {
-      successes++;
-      assert.equal(await whoIsIn(client), `${expected}@${DOMAIN}`, label);
+threat(
+  'PLAIN authorizes A, session is B: in every layout of NULs the session is of whose password was sent, or there is none',
+  async (scene) => {
+    scene.cast.offline('romeo');
+    scene.cast.offline('juliet');
+    await scene.cast.ready();
+    const random = randomOf(SEED);
+    const right = ['romeo', 'juliet'].flatMap((user) =>
+      NAMES.flatMap((authzid) =>
+        NAMES.filter((name) => meaning(name) === user).map((authcid) => `${authzid}\0${authcid}\0secret of ${user}`),
+      ),
+    );
+    const messages = [...right, ...Array.from({ length: 150 }, () => plainMessage(random))];
+    let successes = 0;
+    for (const message of messages) {
+      const client = await scene.opened();
+      const outcome = await tries(client, 'PLAIN', message);
+      const expected = expectedUser(message);
+      const label = `seed ${SEED}: ${JSON.stringify(message)}: ${outcome}`;
+      assert.equal(outcome === 'success', expected !== undefined, label);
+      if (outcome === 'success') {
+        successes++;
+        assert.equal(await whoIsIn(client), `${expected}@${DOMAIN}`, label);
+      }
+      await client.drops();
     }
-    await client.drops();
-  }
-  assert.ok(successes >= 20);
-});
+    assert.ok(successes >= 20);
+  },
+);
 
 threat('PLAIN authorizes A, session is B: nor by the authorization identity of SCRAM', async (scene) => {
   scene.cast.offline('romeo');
@@ -204,7 +231,11 @@ threat('PLAIN authorizes A, session is B: nor by the authorization identity of S
       [`ROMEO@${DOMAIN}`, 'success'],
     ] as const) {
       const client = await scene.opened();
-      assert.equal(await triesScram(client, { mechanism, username: 'romeo', password: 'secret of romeo', authzid }), outcome, `${mechanism} ${authzid}`);
+      assert.equal(
+        await triesScram(client, { mechanism, username: 'romeo', password: 'secret of romeo', authzid }),
+        outcome,
+        `${mechanism} ${authzid}`,
+      );
       if (outcome === 'success') assert.equal(await whoIsIn(client), `romeo@${DOMAIN}`);
     }
   }
@@ -212,76 +243,112 @@ threat('PLAIN authorizes A, session is B: nor by the authorization identity of S
 
 const NURSE_AND_JULIET = makeTlsFacts({ peerCertificate: new X509Certificate(TWO_ADDRESSES), isPeerTrusted: true });
 
-threat('PLAIN authorizes A, session is B: nor by that of EXTERNAL', { config: { domains: ['capulet.example'] }, connection: { tls: NURSE_AND_JULIET } }, async (scene) => {
-  for (const name of ['juliet', 'nurse', 'romeo']) scene.cast.offline(name);
-  await scene.cast.ready();
-  for (const [authzid, outcome] of [
-    ['', 'invalid-authzid'], // of whom?
-    ['romeo@capulet.example', 'invalid-authzid'],
-    ['nurse@montague.lit', 'invalid-authzid'],
-    ['nurse@capulet.example', 'success'],
-  ] as const) {
-    const client = await scene.opened();
-    await client.sends(`<auth xmlns='${SASL}' mechanism='EXTERNAL'>${authzid === '' ? '=' : base64(authzid)}</auth>`);
-    assert.equal(outcomeOf(await nextOf(client)), outcome, authzid);
-    if (outcome === 'success') assert.equal(await whoIsIn(client), authzid);
-  }
-});
+threat(
+  'PLAIN authorizes A, session is B: nor by that of EXTERNAL',
+  { config: { domains: ['capulet.example'] }, connection: { tls: NURSE_AND_JULIET } },
+  async (scene) => {
+    for (const name of ['juliet', 'nurse', 'romeo']) scene.cast.offline(name);
+    await scene.cast.ready();
+    for (const [authzid, outcome] of [
+      ['', 'invalid-authzid'], // of whom?
+      ['romeo@capulet.example', 'invalid-authzid'],
+      ['nurse@montague.lit', 'invalid-authzid'],
+      ['nurse@capulet.example', 'success'],
+    ] as const) {
+      const client = await scene.opened();
+      await client.sends(`<auth xmlns='${SASL}' mechanism='EXTERNAL'>${authzid === '' ? '=' : base64(authzid)}</auth>`);
+      assert.equal(outcomeOf(await nextOf(client)), outcome, authzid);
+      if (outcome === 'success') assert.equal(await whoIsIn(client), authzid);
+    }
+  },
+);
 
-threat('PLAIN authorizes A, session is B: a certificate nobody vouches for is none', { config: { domains: ['capulet.example'] }, connection: { tls: { ...NURSE_AND_JULIET, isPeerTrusted: false } } }, async (scene) => {
-  scene.cast.offline('nurse');
-  await scene.cast.ready();
-  const client = await scene.opened();
-  assert.equal(await tries(client, 'EXTERNAL', 'nurse@capulet.example'), 'invalid-mechanism');
-});
+threat(
+  'PLAIN authorizes A, session is B: a certificate nobody vouches for is none',
+  { config: { domains: ['capulet.example'] }, connection: { tls: { ...NURSE_AND_JULIET, isPeerTrusted: false } } },
+  async (scene) => {
+    scene.cast.offline('nurse');
+    await scene.cast.ready();
+    const client = await scene.opened();
+    assert.equal(await tries(client, 'EXTERNAL', 'nurse@capulet.example'), 'invalid-mechanism');
+  },
+);
 
 // Mechanism not offered yet accepted; profile mixing
 
 /** Names no stream offers. */
-const STRANGE = ['', 'plain', 'PLAIN ', 'SCRAM-SHA-224', 'DIGEST-MD5', 'OAUTHBEARER', 'HT-SHA-256-NONE', '__proto__', 'constructor', 'toString'];
+const STRANGE = [
+  '',
+  'plain',
+  'PLAIN ',
+  'SCRAM-SHA-224',
+  'DIGEST-MD5',
+  'OAUTHBEARER',
+  'HT-SHA-256-NONE',
+  '__proto__',
+  'constructor',
+  'toString',
+];
 const SITUATIONS = [
   { name: 'without TLS', connection: {} },
   { name: 'under TLS', connection: { tls: makeTlsFacts() } },
-  { name: 'under TLS without channel binding', connection: { tls: makeTlsFacts({ tlsExporter: () => undefined, tlsServerEndPoint: () => undefined }) } },
+  {
+    name: 'under TLS without channel binding',
+    connection: { tls: makeTlsFacts({ tlsExporter: () => undefined, tlsServerEndPoint: () => undefined }) },
+  },
   { name: 'with a certificate', connection: { tls: NURSE_AND_JULIET } },
 ] as const;
 
 for (const { name, connection } of SITUATIONS) {
-  threat(`Mechanism not offered yet accepted: ${name}, none but those in the features`, { config: { domains: ['capulet.example'] }, connection }, async (scene) => {
+  threat(
+    `Mechanism not offered yet accepted: ${name}, none but those in the features`,
+    { config: { domains: ['capulet.example'] }, connection },
+    async (scene) => {
+      scene.cast.offline('romeo');
+      await scene.cast.ready();
+      const client = await scene.cast.raw();
+      await client.opensStream();
+      await client.receivesStream();
+      const mechanisms = childOf(await client.receivesFeatures(), 'mechanisms', SASL);
+      const offered = mechanisms === undefined ? [] : childElements(mechanisms).map(textOf);
+      assert.ok(offered.length > 0);
+      for (const mechanism of [...MECHANISMS, ...STRANGE]) {
+        if (offered.includes(mechanism)) continue;
+        const fresh = await scene.opened();
+        const lookUps = scene.count('account');
+        assert.equal(await tries(fresh, mechanism, '\0romeo\0secret of romeo'), 'invalid-mechanism', mechanism);
+        assert.equal(scene.count('account'), lookUps, 'nobody is asked for a password');
+      }
+    },
+  );
+}
+
+threat(
+  'Mechanism not offered yet accepted: none before the TLS that is required',
+  { config: { c2s: { isTlsRequired: true } } },
+  async (scene) => {
     scene.cast.offline('romeo');
     await scene.cast.ready();
     const client = await scene.cast.raw();
     await client.opensStream();
     await client.receivesStream();
-    const mechanisms = childOf(await client.receivesFeatures(), 'mechanisms', SASL);
-    const offered = mechanisms === undefined ? [] : childElements(mechanisms).map(textOf);
-    assert.ok(offered.length > 0);
-    for (const mechanism of [...MECHANISMS, ...STRANGE]) {
-      if (offered.includes(mechanism)) continue;
+    const features = await client.receivesFeatures();
+    assert.deepEqual(
+      childElements(features).map(({ name }) => name),
+      ['starttls'],
+    );
+    for (const mechanism of MECHANISMS) {
       const fresh = await scene.opened();
-      const lookUps = scene.count('account');
-      assert.equal(await tries(fresh, mechanism, '\0romeo\0secret of romeo'), 'invalid-mechanism', mechanism);
-      assert.equal(scene.count('account'), lookUps, 'nobody is asked for a password');
+      assert.equal(await tries(fresh, mechanism, '\0romeo\0secret of romeo'), 'encryption-required', mechanism);
     }
-  });
-}
-
-threat('Mechanism not offered yet accepted: none before the TLS that is required', { config: { c2s: { isTlsRequired: true } } }, async (scene) => {
-  scene.cast.offline('romeo');
-  await scene.cast.ready();
-  const client = await scene.cast.raw();
-  await client.opensStream();
-  await client.receivesStream();
-  const features = await client.receivesFeatures();
-  assert.deepEqual(childElements(features).map(({ name }) => name), ['starttls']);
-  for (const mechanism of MECHANISMS) {
-    const fresh = await scene.opened();
-    assert.equal(await tries(fresh, mechanism, '\0romeo\0secret of romeo'), 'encryption-required', mechanism);
-  }
-});
+  },
+);
 
 threat('Mechanism not offered yet accepted: after success no second login, of either profile', async (scene) => {
-  const logins = [auth('PLAIN', '\0juliet\0secret of juliet'), `<authenticate xmlns='urn:xmpp:sasl:2' mechanism='PLAIN'><initial-response>${base64('\0juliet\0secret of juliet')}</initial-response></authenticate>`];
+  const logins = [
+    auth('PLAIN', '\0juliet\0secret of juliet'),
+    `<authenticate xmlns='urn:xmpp:sasl:2' mechanism='PLAIN'><initial-response>${base64('\0juliet\0secret of juliet')}</initial-response></authenticate>`,
+  ];
   scene.cast.offline('juliet');
   for (const login of logins) {
     const unbound = await scene.loggedIn('romeo');
@@ -380,7 +447,10 @@ const SUSPECTS = [
 ] as const;
 
 /** Plays `attempt` with each of them on a server just started, so that none is in memory, and gives what was said and done. */
-async function compare(options: { readonly registration?: 'open' | 'off' }, attempt: (client: StreamClient, suspect: { readonly username: string; readonly password: string }) => Promise<void>): Promise<{ said: string[]; done: Work[] }> {
+async function compare(
+  options: { readonly registration?: 'open' | 'off' },
+  attempt: (client: StreamClient, suspect: { readonly username: string; readonly password: string }) => Promise<void>,
+): Promise<{ said: string[]; done: Work[] }> {
   const said: string[] = [];
   const done: Work[] = [];
   for (const suspect of SUSPECTS) {
@@ -422,36 +492,50 @@ for (const mechanism of ['SCRAM-SHA-1', 'SCRAM-SHA-256', 'SCRAM-SHA-512']) {
     });
     // Nonces and salts are random, but of one length; all else is the same.
     const challenges = said.map((text) => Buffer.from(/<challenge [^>]*>([^<]*)/.exec(text)![1]!, 'base64').toString());
-    assertAlike(challenges.map((text) => text.replace(/r=[^,]*/, 'r').replace(/s=[^,]*/, 's')), 'challenge');
-    assertAlike(challenges.map((text) => /s=([^,]*)/.exec(text)![1]!.length), 'length of the salt');
-    assertAlike(said.map((text) => text.replace(/<challenge [^>]*>[^<]*/, '<challenge>')), 'said');
+    assertAlike(
+      challenges.map((text) => text.replace(/r=[^,]*/, 'r').replace(/s=[^,]*/, 's')),
+      'challenge',
+    );
+    assertAlike(
+      challenges.map((text) => /s=([^,]*)/.exec(text)![1]!.length),
+      'length of the salt',
+    );
+    assertAlike(
+      said.map((text) => text.replace(/<challenge [^>]*>[^<]*/, '<challenge>')),
+      'said',
+    );
     assertAlike(done, 'done');
   });
 }
 
-threat('SCRAM timing / user enumeration: a name has one salt, today and after a restart, whether it has an account or not', async (scene) => {
-  scene.cast.offline('romeo');
-  await scene.cast.ready();
-  const saltOf = async (from: Scene, username: string): Promise<string> => {
-    const client = await from.opened();
-    await client.sends(auth('SCRAM-SHA-256', new ScramClient({ mechanism: 'SCRAM-SHA-256', username, password: 'x' }).first()));
-    const challenge = await client.receives(`<challenge xmlns='${SASL}'>{any}</challenge>`);
-    return /s=([^,]*)/.exec(Buffer.from(textOf(challenge), 'base64').toString())![1]!;
-  };
-  const restarted = new Scene({ store: scene.store });
-  for (const username of ['romeo', 'nobody']) {
-    const salt = await saltOf(scene, username);
-    assert.equal(await saltOf(scene, username), salt);
-    assert.equal(await saltOf(scene, username.toUpperCase()), salt, 'one name in whatever case');
-    assert.equal(await saltOf(restarted, username), salt);
-  }
-  assert.notEqual(await saltOf(scene, 'nobody'), await saltOf(scene, 'nobody2'));
-  await restarted.end();
-});
+threat(
+  'SCRAM timing / user enumeration: a name has one salt, today and after a restart, whether it has an account or not',
+  async (scene) => {
+    scene.cast.offline('romeo');
+    await scene.cast.ready();
+    const saltOf = async (from: Scene, username: string): Promise<string> => {
+      const client = await from.opened();
+      await client.sends(auth('SCRAM-SHA-256', new ScramClient({ mechanism: 'SCRAM-SHA-256', username, password: 'x' }).first()));
+      const challenge = await client.receives(`<challenge xmlns='${SASL}'>{any}</challenge>`);
+      return /s=([^,]*)/.exec(Buffer.from(textOf(challenge), 'base64').toString())![1]!;
+    };
+    const restarted = new Scene({ store: scene.store });
+    for (const username of ['romeo', 'nobody']) {
+      const salt = await saltOf(scene, username);
+      assert.equal(await saltOf(scene, username), salt);
+      assert.equal(await saltOf(scene, username.toUpperCase()), salt, 'one name in whatever case');
+      assert.equal(await saltOf(restarted, username), salt);
+    }
+    assert.notEqual(await saltOf(scene, 'nobody'), await saltOf(scene, 'nobody2'));
+    await restarted.end();
+  },
+);
 
 threat('SCRAM timing / user enumeration: registration that is off knows no names', async () => {
   const { said, done } = await compare({}, async (client, { username }) => {
-    await client.sends(`<iq type='set' id='r'><query xmlns='${REGISTER}'><username>${username}</username><password>a new password</password></query></iq>`);
+    await client.sends(
+      `<iq type='set' id='r'><query xmlns='${REGISTER}'><username>${username}</username><password>a new password</password></query></iq>`,
+    );
     await client.receives(`<iq type='error' id='r'>${errorXml('cancel', 'service-unavailable')}</iq>`);
   });
   assertAlike(said, 'said');
@@ -459,22 +543,28 @@ threat('SCRAM timing / user enumeration: registration that is off knows no names
   assert.deepEqual(done[0]!.reads, [], 'nobody is looked up');
 });
 
-threat('SCRAM timing / user enumeration: registration that is open cannot hide who is there, so it answers few questions', { config: { accounts: { registration: 'open', registrationRate: { count: 2, windowMs: 3_600_000 } } } }, async (scene) => {
-  scene.cast.offline('romeo');
-  await scene.cast.ready();
-  const asks = async (username: string): Promise<string> => {
-    const client = await scene.opened();
-    await client.sends(`<iq type='set' id='r'><query xmlns='${REGISTER}'><username>${username}</username><password>a new password</password></query></iq>`);
-    const answer = await nextOf(client);
-    await client.drops();
-    const error = childOf(answer, 'error');
-    return error === undefined ? 'result' : childElements(error)[0]!.name;
-  };
-  let conflicts = 0;
-  while ((await asks('romeo')) === 'conflict') assert.ok(++conflicts <= 20, 'ten questions for each account that may be registered');
-  assert.equal(await asks('romeo'), 'resource-constraint');
-  assert.equal(await asks('nobody'), 'resource-constraint', 'the same for a name that is free');
-});
+threat(
+  'SCRAM timing / user enumeration: registration that is open cannot hide who is there, so it answers few questions',
+  { config: { accounts: { registration: 'open', registrationRate: { count: 2, windowMs: 3_600_000 } } } },
+  async (scene) => {
+    scene.cast.offline('romeo');
+    await scene.cast.ready();
+    const asks = async (username: string): Promise<string> => {
+      const client = await scene.opened();
+      await client.sends(
+        `<iq type='set' id='r'><query xmlns='${REGISTER}'><username>${username}</username><password>a new password</password></query></iq>`,
+      );
+      const answer = await nextOf(client);
+      await client.drops();
+      const error = childOf(answer, 'error');
+      return error === undefined ? 'result' : childElements(error)[0]!.name;
+    };
+    let conflicts = 0;
+    while ((await asks('romeo')) === 'conflict') assert.ok(++conflicts <= 20, 'ten questions for each account that may be registered');
+    assert.equal(await asks('romeo'), 'resource-constraint');
+    assert.equal(await asks('nobody'), 'resource-constraint', 'the same for a name that is free');
+  },
+);
 
 const QUESTIONS = [
   ['get', `<query xmlns='jabber:iq:last'/>`],
@@ -545,16 +635,20 @@ threat('SCRAM timing / user enumeration: last activity of a resource that is the
   await juliet.receivesNothing();
 });
 
-threat('SCRAM timing / user enumeration: three wrong passwords end the connection, and so do sixteen attempts that are none', async (scene) => {
-  scene.cast.offline('romeo');
-  await scene.cast.ready();
-  const guesser = await scene.opened();
-  for (let i = 0; i < scene.config.c2s.maxLoginAttempts; i++) assert.equal(await tries(guesser, 'PLAIN', `\0romeo\0guess ${i}`), 'not-authorized');
-  await guesser.isClosedWith('policy-violation');
-  const other = await scene.opened();
-  for (let i = 0; i < 16; i++) assert.equal(await tries(other, 'NOTHING', 'x'), 'invalid-mechanism');
-  await other.isClosedWith('policy-violation');
-});
+threat(
+  'SCRAM timing / user enumeration: three wrong passwords end the connection, and so do sixteen attempts that are none',
+  async (scene) => {
+    scene.cast.offline('romeo');
+    await scene.cast.ready();
+    const guesser = await scene.opened();
+    for (let i = 0; i < scene.config.c2s.maxLoginAttempts; i++)
+      assert.equal(await tries(guesser, 'PLAIN', `\0romeo\0guess ${i}`), 'not-authorized');
+    await guesser.isClosedWith('policy-violation');
+    const other = await scene.opened();
+    for (let i = 0; i < 16; i++) assert.equal(await tries(other, 'NOTHING', 'x'), 'invalid-mechanism');
+    await other.isClosedWith('policy-violation');
+  },
+);
 
 // Channel-binding downgrade / mechanism stripping
 
@@ -573,18 +667,21 @@ async function secureStream(scene: Scene): Promise<{ client: StreamClient; mecha
   return { client, mechanisms, types, exporter };
 }
 
-threat('Channel-binding downgrade / mechanism stripping: both bindings are advertised, and a client that saw none is refused', async (scene) => {
-  scene.cast.offline('romeo');
-  await scene.cast.ready();
-  for (const hash of ['SHA-1', 'SHA-256', 'SHA-512']) {
-    const { client, mechanisms, types } = await secureStream(scene);
-    assert.deepEqual(types, ['tls-exporter', 'tls-server-end-point']);
-    assert.ok(mechanisms.includes(`SCRAM-${hash}-PLUS`) && mechanisms.includes(`SCRAM-${hash}`));
-    const login = { mechanism: `SCRAM-${hash}`, username: 'romeo', password: 'secret of romeo' };
-    assert.equal(await triesScram(client, { ...login, flag: 'y' }), 'not-authorized', 'RFC 5802 §6');
-    assert.equal(await triesScram(client, { ...login, flag: 'n' }), 'success');
-  }
-});
+threat(
+  'Channel-binding downgrade / mechanism stripping: both bindings are advertised, and a client that saw none is refused',
+  async (scene) => {
+    scene.cast.offline('romeo');
+    await scene.cast.ready();
+    for (const hash of ['SHA-1', 'SHA-256', 'SHA-512']) {
+      const { client, mechanisms, types } = await secureStream(scene);
+      assert.deepEqual(types, ['tls-exporter', 'tls-server-end-point']);
+      assert.ok(mechanisms.includes(`SCRAM-${hash}-PLUS`) && mechanisms.includes(`SCRAM-${hash}`));
+      const login = { mechanism: `SCRAM-${hash}`, username: 'romeo', password: 'secret of romeo' };
+      assert.equal(await triesScram(client, { ...login, flag: 'y' }), 'not-authorized', 'RFC 5802 §6');
+      assert.equal(await triesScram(client, { ...login, flag: 'n' }), 'success');
+    }
+  },
+);
 
 threat('Channel-binding downgrade / mechanism stripping: a login relayed over another connection is refused', async (scene) => {
   scene.cast.offline('romeo');
@@ -593,9 +690,20 @@ threat('Channel-binding downgrade / mechanism stripping: a login relayed over an
   const victim = await secureStream(scene);
   const relay = await secureStream(scene);
   assert.notDeepEqual(victim.exporter, relay.exporter);
-  assert.equal(await triesScram(relay.client, { ...login, channelBinding: { type: 'tls-exporter', data: victim.exporter } }), 'not-authorized');
-  assert.equal(await triesScram(relay.client, { ...login, channelBinding: { type: 'tls-server-end-point', data: Buffer.alloc(32, 1) } }), 'not-authorized', 'another certificate');
-  assert.equal(await triesScram(relay.client, { ...login, channelBinding: { type: 'tls-unique', data: victim.exporter } }), 'not-authorized', 'a type not offered');
+  assert.equal(
+    await triesScram(relay.client, { ...login, channelBinding: { type: 'tls-exporter', data: victim.exporter } }),
+    'not-authorized',
+  );
+  assert.equal(
+    await triesScram(relay.client, { ...login, channelBinding: { type: 'tls-server-end-point', data: Buffer.alloc(32, 1) } }),
+    'not-authorized',
+    'another certificate',
+  );
+  assert.equal(
+    await triesScram(relay.client, { ...login, channelBinding: { type: 'tls-unique', data: victim.exporter } }),
+    'not-authorized',
+    'a type not offered',
+  );
   assert.equal(await triesScram(victim.client, { ...login, channelBinding: { type: 'tls-exporter', data: victim.exporter } }), 'success');
   const third = await secureStream(scene);
   assert.equal(await triesScram(third.client, { ...login, channelBinding: { type: 'tls-server-end-point', data: END_POINT } }), 'success');
@@ -610,7 +718,13 @@ threat('Channel-binding downgrade / mechanism stripping: the challenge carries w
   const challenge = await client.receives(`<challenge xmlns='${SASL}'>{any}</challenge>`);
   scram.final(Buffer.from(textOf(challenge), 'base64'));
   assert.ok(scram.isOfferUntouched(mechanisms, types));
-  assert.ok(!scram.isOfferUntouched(mechanisms.filter((name) => !name.endsWith('-PLUS')), []), 'a client shown less notices');
+  assert.ok(
+    !scram.isOfferUntouched(
+      mechanisms.filter((name) => !name.endsWith('-PLUS')),
+      [],
+    ),
+    'a client shown less notices',
+  );
 });
 
 threat('Channel-binding downgrade / mechanism stripping: without TLS nothing is bound, and "y" is the truth', async (scene) => {
@@ -618,6 +732,9 @@ threat('Channel-binding downgrade / mechanism stripping: without TLS nothing is 
   await scene.cast.ready();
   const client = await scene.opened();
   const login = { mechanism: 'SCRAM-SHA-256-PLUS', username: 'romeo', password: 'secret of romeo' };
-  assert.equal(await triesScram(client, { ...login, channelBinding: { type: 'tls-server-end-point', data: END_POINT } }), 'invalid-mechanism');
+  assert.equal(
+    await triesScram(client, { ...login, channelBinding: { type: 'tls-server-end-point', data: END_POINT } }),
+    'invalid-mechanism',
+  );
   assert.equal(await triesScram(client, { ...login, mechanism: 'SCRAM-SHA-256', flag: 'y' }), 'success');
 });

@@ -36,7 +36,8 @@ const PRIZES = [
 /** A message to juliet, with the content of a generated stream inside; often damaged. */
 function makeBytes(random: Random, id: number): Buffer {
   const stream = generateStream(random, { oddity: random() < 0.2 ? 0.05 : 0 });
-  const content = random() < 0.15 ? pick(random, PRIZES) : stream.slice(stream.indexOf('>', stream.indexOf('stream')) + 1, stream.lastIndexOf('</'));
+  const content =
+    random() < 0.15 ? pick(random, PRIZES) : stream.slice(stream.indexOf('>', stream.indexOf('stream')) + 1, stream.lastIndexOf('</'));
   const type = pick(random, ['', '', ` type='chat'`, ` type="headline"`, ` type='normal'`, ` type='nonsense'`, ` type='error'`]);
   const name = pick(random, ['message', 'message', 'c:message']);
   const declared = `xmlns:p='urn:outer' xmlns:db='urn:db'${name === 'message' ? '' : ` xmlns:c='jabber:client' xmlns='urn:other'`}`;
@@ -91,7 +92,12 @@ function isForJuliet({ name, ns, attrs }: XmlElement): boolean {
 /** What must come out as it went in. */
 function essence({ attrs, children }: XmlElement): unknown {
   const type = attrs['type'];
-  return { id: attrs['id'], lang: attrs['xml:lang'], type: type === 'chat' || type === 'headline' ? type : undefined, content: joined(children) };
+  return {
+    id: attrs['id'],
+    lang: attrs['xml:lang'],
+    type: type === 'chat' || type === 'headline' ? type : undefined,
+    content: joined(children),
+  };
 }
 
 function joined(nodes: readonly XmlNode[]): unknown[] {
@@ -177,31 +183,39 @@ threat('Stanza smuggling (parser differential): what arrives is what an independ
   assert.ok(!wire.client.isClosed, 'nothing of it harmed the receiver');
 });
 
-threat('Stanza smuggling (parser differential): whatever an address, an id or a language holds, it stays in its attribute', async (scene) => {
-  const { juliet, romeo } = scene.cast;
-  await juliet.becomesAvailable();
-  await romeo.becomesAvailable();
-  const nasty = [`'/><iq type='set'/>`, `"'&<>`, '</message>', `\u00a0`, ']]>', '&lt;', '&amp;lt;', `' from='x`, '\u{1f600}', 'xmlns:a'];
-  const wire = scene.wireOf(juliet.full);
-  const random = randomOf(SEED);
-  const escaped = (text: string): string => text.replace(/[<>&'"]/g, (char) => `&#${char.charCodeAt(0)};`);
-  const client = await scene.loggedIn('mercutio');
-  for (const [i, resource] of nasty.entries()) {
-    const own = i === 0 ? client : await scene.loggedIn('mercutio');
-    const full = await own.binds(escaped(resource));
-    const id = pick(random, nasty);
-    const from = wire.text.length;
-    await own.sends(`<message to='${juliet.bare}' id='${escaped(id)}' xml:lang='${escaped(resource)}' type='chat'><body>b</body></message>`);
-    const [message, ...more] = readBack(lastStream(wire.text).slice(0, lastStream(wire.text).indexOf('>') + 1) + wire.text.slice(from), resource);
-    assert.deepEqual(more, []);
-    assert.equal(message!.attrs['from'], full);
-    assert.equal(message!.attrs['id'], id);
-    assert.equal(message!.attrs['xml:lang'], resource);
-    await juliet.receives(`<message type='chat' from='${escaped(full)}'><body>b</body></message>`);
-    // The same in errors, which go back to where the bad address came from.
-    await own.sends(`<iq type='get' id='${escaped(id)}' to='${escaped(`juliet@${DOMAIN}/${resource}`)}'><x xmlns='urn:x'/></iq>`);
-    const error = await own.takes('an error', ({ attrs }) => attrs['type'] === 'error');
-    assert.equal(error.attrs['id'], id);
-  }
-  await juliet.receivesNothing();
-});
+threat(
+  'Stanza smuggling (parser differential): whatever an address, an id or a language holds, it stays in its attribute',
+  async (scene) => {
+    const { juliet, romeo } = scene.cast;
+    await juliet.becomesAvailable();
+    await romeo.becomesAvailable();
+    const nasty = [`'/><iq type='set'/>`, `"'&<>`, '</message>', `\u00a0`, ']]>', '&lt;', '&amp;lt;', `' from='x`, '\u{1f600}', 'xmlns:a'];
+    const wire = scene.wireOf(juliet.full);
+    const random = randomOf(SEED);
+    const escaped = (text: string): string => text.replace(/[<>&'"]/g, (char) => `&#${char.charCodeAt(0)};`);
+    const client = await scene.loggedIn('mercutio');
+    for (const [i, resource] of nasty.entries()) {
+      const own = i === 0 ? client : await scene.loggedIn('mercutio');
+      const full = await own.binds(escaped(resource));
+      const id = pick(random, nasty);
+      const from = wire.text.length;
+      await own.sends(
+        `<message to='${juliet.bare}' id='${escaped(id)}' xml:lang='${escaped(resource)}' type='chat'><body>b</body></message>`,
+      );
+      const [message, ...more] = readBack(
+        lastStream(wire.text).slice(0, lastStream(wire.text).indexOf('>') + 1) + wire.text.slice(from),
+        resource,
+      );
+      assert.deepEqual(more, []);
+      assert.equal(message!.attrs['from'], full);
+      assert.equal(message!.attrs['id'], id);
+      assert.equal(message!.attrs['xml:lang'], resource);
+      await juliet.receives(`<message type='chat' from='${escaped(full)}'><body>b</body></message>`);
+      // The same in errors, which go back to where the bad address came from.
+      await own.sends(`<iq type='get' id='${escaped(id)}' to='${escaped(`juliet@${DOMAIN}/${resource}`)}'><x xmlns='urn:x'/></iq>`);
+      const error = await own.takes('an error', ({ attrs }) => attrs['type'] === 'error');
+      assert.equal(error.attrs['id'], id);
+    }
+    await juliet.receivesNothing();
+  },
+);

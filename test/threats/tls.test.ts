@@ -28,23 +28,31 @@ const INJECTED = [
 ];
 
 for (const injected of INJECTED) {
-  threat(`STARTTLS command injection: ${JSON.stringify(injected.slice(0, 30))} behind <starttls/> ends the stream before TLS`, TLS_REQUIRED, async (scene) => {
-    const client = await scene.opened();
-    await client.sends(START_TLS + injected);
-    await client.isClosedWith('policy-violation');
-    assert.ok(!scene.wires[0]!.text.includes('<proceed'), 'no handshake is promised');
-    assert.ok(!scene.wires[0]!.client.isSecure);
-  });
+  threat(
+    `STARTTLS command injection: ${JSON.stringify(injected.slice(0, 30))} behind <starttls/> ends the stream before TLS`,
+    TLS_REQUIRED,
+    async (scene) => {
+      const client = await scene.opened();
+      await client.sends(START_TLS + injected);
+      await client.isClosedWith('policy-violation');
+      assert.ok(!scene.wires[0]!.text.includes('<proceed'), 'no handshake is promised');
+      assert.ok(!scene.wires[0]!.client.isSecure);
+    },
+  );
 
-  threat(`STARTTLS command injection: ${JSON.stringify(injected.slice(0, 30))} that comes between <starttls/> and its handling does, too`, TLS_REQUIRED, async (scene) => {
-    const client = await scene.opened();
-    const { client: wire } = scene.wires[0]!;
-    wire.write(START_TLS); // is in the mailbox of the connection's actor now
-    wire.write(injected);
-    await scene.settle();
-    await client.isClosedWith('policy-violation');
-    assert.ok(!wire.isSecure);
-  });
+  threat(
+    `STARTTLS command injection: ${JSON.stringify(injected.slice(0, 30))} that comes between <starttls/> and its handling does, too`,
+    TLS_REQUIRED,
+    async (scene) => {
+      const client = await scene.opened();
+      const { client: wire } = scene.wires[0]!;
+      wire.write(START_TLS); // is in the mailbox of the connection's actor now
+      wire.write(injected);
+      await scene.settle();
+      await client.isClosedWith('policy-violation');
+      assert.ok(!wire.isSecure);
+    },
+  );
 }
 
 threat('STARTTLS command injection: white space behind <starttls/> is no command', TLS_REQUIRED, async (scene) => {
@@ -75,27 +83,35 @@ threat('STARTTLS command injection: what was sent before login in hope of succes
   }
 });
 
-threat('STARTTLS command injection: what was said in the clear is forgotten: the new stream starts from nothing', TLS_REQUIRED, async (scene) => {
-  const client = await scene.opened({ from: `juliet@capulet.lit`, 'xml:lang': 'it' });
-  await client.startsTls();
-  await client.opensStream();
-  const header = await client.receivesStream();
-  assert.equal(header['to'], undefined);
-  const features = await client.receivesFeatures();
-  assert.equal(childOf(features, 'starttls', TLS), undefined);
-  assert.ok(childOf(features, 'mechanisms', SASL) !== undefined);
-  await client.sends(START_TLS); // RFC 6120 §5.4.2.2
-  await client.receives(`<failure xmlns='${TLS}'/>`);
-  await client.isClosed();
-});
+threat(
+  'STARTTLS command injection: what was said in the clear is forgotten: the new stream starts from nothing',
+  TLS_REQUIRED,
+  async (scene) => {
+    const client = await scene.opened({ from: `juliet@capulet.lit`, 'xml:lang': 'it' });
+    await client.startsTls();
+    await client.opensStream();
+    const header = await client.receivesStream();
+    assert.equal(header['to'], undefined);
+    const features = await client.receivesFeatures();
+    assert.equal(childOf(features, 'starttls', TLS), undefined);
+    assert.ok(childOf(features, 'mechanisms', SASL) !== undefined);
+    await client.sends(START_TLS); // RFC 6120 §5.4.2.2
+    await client.receives(`<failure xmlns='${TLS}'/>`);
+    await client.isClosed();
+  },
+);
 
-threat('STARTTLS command injection: between <proceed/> and the handshake nothing is taken for XML', { ...TLS_REQUIRED, connection: { startTls: new Error('no handshake') } }, async (scene) => {
-  const client = await scene.opened();
-  await client.sends(START_TLS);
-  await client.receives(`<proceed xmlns='${TLS}'/>`);
-  await client.isCut();
-  assert.equal(scene.count('c2s'), 0);
-});
+threat(
+  'STARTTLS command injection: between <proceed/> and the handshake nothing is taken for XML',
+  { ...TLS_REQUIRED, connection: { startTls: new Error('no handshake') } },
+  async (scene) => {
+    const client = await scene.opened();
+    await client.sends(START_TLS);
+    await client.receives(`<proceed xmlns='${TLS}'/>`);
+    await client.isCut();
+    assert.equal(scene.count('c2s'), 0);
+  },
+);
 
 // On sockets
 
@@ -206,7 +222,11 @@ test('TLS renegotiation flood: under TLS 1.2 a client that renegotiates is disco
 test('TLS renegotiation flood: nothing older than TLS 1.2 is spoken at all', async (t) => {
   const server = await serverOf(t);
   for (const version of ['TLSv1', 'TLSv1.1'] as const) {
-    await assert.rejects(secured(t, { port: server.tlsPort, minVersion: version, maxVersion: version, ciphers: 'DEFAULT@SECLEVEL=0' }), { code: 'ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION' }, version);
+    await assert.rejects(
+      secured(t, { port: server.tlsPort, minVersion: version, maxVersion: version, ciphers: 'DEFAULT@SECLEVEL=0' }),
+      { code: 'ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION' },
+      version,
+    );
   }
 });
 

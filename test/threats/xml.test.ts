@@ -38,21 +38,24 @@ const STAGES: Readonly<Record<string, (scene: Scene) => Promise<StreamClient>>> 
 };
 
 for (const [stage, start] of Object.entries(STAGES)) {
-  threat(`Billion laughs / DTD, PI, comments: refused ${stage}, between stanzas and inside of them, at the first byte that proves it`, async (scene) => {
-    for (const { xml, proof } of RESTRICTED) {
-      for (const prefix of ['', '<iq><query>', `<iq>text`]) {
-        const whole = await start(scene);
-        await whole.sends(prefix + xml);
-        await whole.isClosedWith('restricted-xml');
-        const early = await start(scene);
-        await early.sends(prefix + proof);
-        await early.isClosedWith('restricted-xml');
-        const earlier = await start(scene);
-        await earlier.sends(prefix + proof.slice(0, -1));
-        assert.deepEqual(earlier.pending, [], 'one byte less proves nothing');
+  threat(
+    `Billion laughs / DTD, PI, comments: refused ${stage}, between stanzas and inside of them, at the first byte that proves it`,
+    async (scene) => {
+      for (const { xml, proof } of RESTRICTED) {
+        for (const prefix of ['', '<iq><query>', `<iq>text`]) {
+          const whole = await start(scene);
+          await whole.sends(prefix + xml);
+          await whole.isClosedWith('restricted-xml');
+          const early = await start(scene);
+          await early.sends(prefix + proof);
+          await early.isClosedWith('restricted-xml');
+          const earlier = await start(scene);
+          await earlier.sends(prefix + proof.slice(0, -1));
+          assert.deepEqual(earlier.pending, [], 'one byte less proves nothing');
+        }
       }
-    }
-  });
+    },
+  );
 
   threat(`Billion laughs / DTD, PI, comments: no entity ${stage} but the five, in text and in attributes`, async (scene) => {
     for (const entity of ['&lol9;', '&nbsp;', '&xxe;', '&AMP;', '&constructor;', '&__proto__;']) {
@@ -115,28 +118,33 @@ for (const [stage, start] of Object.entries(STAGES)) {
   });
 }
 
-threat('XML amplification: no cap is infinite by default, those before login are the tighter ones, and clients are told (XEP-0478)', async (scene) => {
-  const { beforeLogin, afterLogin } = scene.config.stanza;
-  for (const [name, before] of Object.entries(beforeLogin) as [keyof FramerLimits, number][]) {
-    const after = afterLogin[name];
-    assert.ok(Number.isSafeInteger(before) && Number.isSafeInteger(after) && before > 0, name);
-    assert.ok(before < after, `${name} before login`);
-  }
-  assert.ok(beforeLogin.maxBytes <= 10_000 && beforeLogin.maxElements <= 32); // RFC 6120 §13.12 wants 10,000 at least
-  assert.ok(afterLogin.maxBytes <= 256 * 1024);
-  scene.cast.offline('romeo');
-  await scene.cast.ready();
-  await scene.opened();
-  assert.match(scene.wires.at(-1)!.text, new RegExp(`<max-bytes>${beforeLogin.maxBytes}</max-bytes>`));
-  await scene.loggedIn('romeo');
-  assert.match(scene.wires.at(-1)!.text, new RegExp(`<max-bytes>${afterLogin.maxBytes}</max-bytes>`));
-});
+threat(
+  'XML amplification: no cap is infinite by default, those before login are the tighter ones, and clients are told (XEP-0478)',
+  async (scene) => {
+    const { beforeLogin, afterLogin } = scene.config.stanza;
+    for (const [name, before] of Object.entries(beforeLogin) as [keyof FramerLimits, number][]) {
+      const after = afterLogin[name];
+      assert.ok(Number.isSafeInteger(before) && Number.isSafeInteger(after) && before > 0, name);
+      assert.ok(before < after, `${name} before login`);
+    }
+    assert.ok(beforeLogin.maxBytes <= 10_000 && beforeLogin.maxElements <= 32); // RFC 6120 §13.12 wants 10,000 at least
+    assert.ok(afterLogin.maxBytes <= 256 * 1024);
+    scene.cast.offline('romeo');
+    await scene.cast.ready();
+    await scene.opened();
+    assert.match(scene.wires.at(-1)!.text, new RegExp(`<max-bytes>${beforeLogin.maxBytes}</max-bytes>`));
+    await scene.loggedIn('romeo');
+    assert.match(scene.wires.at(-1)!.text, new RegExp(`<max-bytes>${afterLogin.maxBytes}</max-bytes>`));
+  },
+);
 
 /** Stanzas that try to weigh more in memory than on the wire. */
 const HEAVY: Readonly<Record<string, (i: number) => string>> = {
   'many children': () => `<message>${'<a/>'.repeat(4_000)}</message>`,
-  'children of different names': (i) => `<message>${Array.from({ length: 4_000 }, (_, k) => `<a${(i * 4_000 + k).toString(36)}/>`).join('')}</message>`,
-  'children of different namespaces': (i) => `<message>${Array.from({ length: 4_000 }, (_, k) => `<a xmlns='u${(i * 4_000 + k).toString(36)}'/>`).join('')}</message>`,
+  'children of different names': (i) =>
+    `<message>${Array.from({ length: 4_000 }, (_, k) => `<a${(i * 4_000 + k).toString(36)}/>`).join('')}</message>`,
+  'children of different namespaces': (i) =>
+    `<message>${Array.from({ length: 4_000 }, (_, k) => `<a xmlns='u${(i * 4_000 + k).toString(36)}'/>`).join('')}</message>`,
   attributes: (i) => `<message ${Array.from({ length: 60 }, (_, k) => `b${k}='${i}'`).join(' ')}/>`,
   'one wide character': () => `<message><body>${'x'.repeat(20_000)}\u6211</body></message>`,
   references: () => `<message><body>${'&lt;'.repeat(5_000)}</body></message>`,
@@ -152,7 +160,7 @@ const collectGarbage = vm.runInNewContext('gc') as () => void;
 
 for (const [name, make] of Object.entries(HEAVY)) {
   test(`XML amplification: memory stays proportional to what was received: ${name}`, () => {
-    const stanzas = Array.from({ length: 40 }, (_, i) => Buffer.from(make(i)));
+    const stanzas = Array.from({ length: 20 }, (_, i) => Buffer.from(make(i)));
     const wire = stanzas.reduce((sum, { length }) => sum + length, 0);
     const limits = new Scene().config.stanza.afterLogin;
     const measured = (what: (frame: Frame) => unknown): number => {
@@ -260,7 +268,12 @@ threat('Stanza smuggling: bytes that are no UTF-8 end the stream and reach nobod
 });
 
 threat('Stanza smuggling: something that is no XMPP at all (HTTP, TLS) is answered once and closed', async (scene) => {
-  for (const text of ['POST / HTTP/1.1\r\nHost: capulet.lit\r\nContent-Type: text/xml\r\n\r\n<stream:stream/>', '\u0016\u0003\u0001\u0002\u0000\u0001', 'EHLO capulet.lit\r\n', '{"a":1}']) {
+  for (const text of [
+    'POST / HTTP/1.1\r\nHost: capulet.lit\r\nContent-Type: text/xml\r\n\r\n<stream:stream/>',
+    '\u0016\u0003\u0001\u0002\u0000\u0001',
+    'EHLO capulet.lit\r\n',
+    '{"a":1}',
+  ]) {
     const client = await scene.cast.raw();
     await client.sends(text);
     await client.isClosedWith('not-well-formed');

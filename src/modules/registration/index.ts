@@ -4,7 +4,7 @@
  * Making one needs `registration = open`; those who have an account may change its password and remove it in any case.
  */
 import type { AccountContext, StreamContext } from '../../core/context.ts';
-import { defineModule, EMPTY_RESULT, type IqAnswer, type IqRequest } from '../../core/module.ts';
+import { defineModule, EMPTY_RESULT, type AccountSlot, type IqAnswer, type IqRequest } from '../../core/module.ts';
 import { el, type Element } from '../../xml/element.ts';
 import { buildForm } from '../../xmpp/form-schema.ts';
 import { dataFormElement } from '../../xmpp/data-form.ts';
@@ -19,10 +19,14 @@ const QUERY = ['query', NS_REGISTER] as const;
 /** XEP-0077 §8 */
 const STREAM_FEATURE = el('register', 'http://jabber.org/features/iq-register');
 
+/** One change at a time: a key takes the pool tens of milliseconds, and everybody's logins wait in the same queue. */
+const CHANGE: AccountSlot<{ isUnderWay: boolean }> = { name: 'registration_change', load: () => ({ isUnderWay: false }) };
+
 const registration = defineModule({
   name: 'registration',
   implements: [{ spec: 'XEP-0077', version: '2.4', status: 'complete', note: 'without the error codes of XEP-0086, which is obsolete' }],
   config: OPTIONS,
+  slots: [CHANGE],
   features: [NS_REGISTER], // §10: passwords can be changed even where nobody may register
   streamFeatures: ({ host }, isAuthenticated) => (!isAuthenticated && host.settings.registration === 'open' ? [STREAM_FEATURE] : []),
   iq: [
@@ -147,9 +151,13 @@ function changePassword(
     return new StanzaError('not-allowed', 'Only your own password can be changed');
   const password = readPassword(wanted.password, jid.local, options);
   if (password instanceof StanzaError) return password;
+  const change = account.state(CHANGE);
+  if (change.isUnderWay) return new StanzaError('resource-constraint', 'The password is being changed already');
+  change.isUnderWay = true;
   const { promise, resolve } = Promise.withResolvers<IqAnswer>();
   const derived = host.services.pool.derive(password, host.config.accounts.scramIterations).catch(() => undefined);
   account.later(derived, (current, scram) => {
+    current.state(CHANGE).isUnderWay = false;
     if (scram === undefined) {
       resolve(new StanzaError('resource-constraint', 'The password could not be changed now; try again later')); // the pool is full
       return;

@@ -34,6 +34,10 @@ import { Window } from './window.ts';
 
 /** Journal bytes in one window, a bound of memory while much is to be recovered. */
 const WINDOW_BYTES = 16 * 1024 * 1024;
+/** Read in one turn of the event loop, about five milliseconds' worth. */
+const READ_BYTES = 1024 * 1024;
+/** Times per interval that journals are read ahead, so that there is little left to read when it matters. */
+const READS_PER_INTERVAL = 10;
 /** An erasure deletes this many rows in one transaction. */
 const ERASE_ROWS = 5_000;
 /** After a failure, which is most likely a full disk. */
@@ -91,6 +95,7 @@ export class Applier {
   /** Journals whose files are gone for good: their positions can go. */
   #retired: number[] = [];
   #wantsWindow = false;
+  #wantsRead = false;
   #isRunning = false;
   /** Reported, and not over. */
   #trouble: StoreError | undefined;
@@ -144,10 +149,14 @@ export class Applier {
   }
 
   start(): void {
+    let reads = 0;
     this.#timer = setInterval(() => {
       // Once more after the clock has stopped: its last tick may have been taken and not been appended.
-      if (!this.#isIdle || this.#shared.clock !== this.#lastClock) this.wake();
-    }, this.#intervalMs);
+      if (this.#isIdle && this.#shared.clock === this.#lastClock) return;
+      this.#wantsRead = true;
+      if (++reads % READS_PER_INTERVAL === 0) this.#wantsWindow = true;
+      this.#run();
+    }, this.#intervalMs / READS_PER_INTERVAL);
     this.#timer.unref();
   }
 
@@ -208,7 +217,7 @@ export class Applier {
   }
 
   get #hasWork(): boolean {
-    return this.#urgent.size > 0 || this.#current !== undefined || this.#wantsWindow;
+    return this.#urgent.size > 0 || this.#current !== undefined || this.#wantsWindow || this.#wantsRead;
   }
 
   /** One transaction per turn of the event loop. */
@@ -217,7 +226,7 @@ export class Applier {
       while (this.#hasWork) {
         if (this.#urgent.size > 0) this.#serveUrgent();
         else if (this.#current !== undefined) this.#step(this.#current);
-        else this.#turnWindow();
+        else this.#readOn();
         if (this.#hasWork) await nextTurn();
       }
     } catch (error) {
@@ -240,16 +249,23 @@ export class Applier {
     this.#retry.unref();
   }
 
-  #turnWindow(): void {
-    this.#wantsWindow = false;
+  /** Reads ahead; and when there is no more, or enough, makes the next window the current one if that is wanted. */
+  #readOn(): void {
     const clock = this.#shared.clock;
-    const isComplete = this.#read(WINDOW_BYTES);
-    if (!isComplete) this.#wantsWindow = true;
-    const waiters = isComplete ? this.#waiters.splice(0) : [];
+    const isComplete = this.#read(this.#next.bytes + READ_BYTES);
     if (isComplete) {
-      this.#isIdle = clock === this.#lastClock;
+      this.#wantsRead = false;
+      this.#isIdle = clock === this.#lastClock && this.#next.isEmpty;
       this.#lastClock = clock;
     }
+    if (this.#next.bytes >= WINDOW_BYTES) this.#wantsWindow = true;
+    else if (!isComplete) return;
+    if (this.#wantsWindow) this.#turnWindow(isComplete);
+  }
+
+  #turnWindow(isComplete: boolean): void {
+    this.#wantsWindow = !isComplete;
+    const waiters = isComplete ? this.#waiters.splice(0) : [];
     if (this.#next.isEmpty) {
       this.#removeSegments();
       for (const waiter of waiters) waiter.resolve();

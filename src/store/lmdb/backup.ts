@@ -2,6 +2,7 @@
 import { closeSync, fsyncSync, mkdirSync, openSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { StoreError, storeErrorFrom } from '../errors.ts';
+import { checkDataFile } from './data-file.ts';
 import { checkFormat, Env } from './env.ts';
 
 /** The environment's file, within the store's directory and within a backup: a backup is a store. */
@@ -34,6 +35,7 @@ export async function backUp(env: Env, directory: string): Promise<void> {
 
 /** Reads every row: a page that cannot be read must show now. */
 async function verify(path: string): Promise<void> {
+  checkDataFile(path);
   const copy = Env.open(path, true);
   try {
     checkFormat(copy);

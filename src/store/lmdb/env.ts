@@ -12,7 +12,7 @@
  *     01 partition                f64: the partition's version, if it was ever asked for
  *     partition table key...      rows (row.ts)
  */
-import { statSync } from 'node:fs';
+import { statfsSync } from 'node:fs';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { open } from 'lmdb';
 import type { RootDatabase } from 'lmdb';
@@ -43,8 +43,8 @@ export const AFTER_PARTITIONS: Packed = '\x03';
 const MAP_BYTES = 64 * 1024 ** 3;
 /** Each thread that reads takes one or two. */
 const MAX_READERS = 512;
-/** LMDB may leave pages it allocated last unwritten, so a sound file can be a little short. */
-const MAX_MISSING_PAGES = 1024;
+/** A disk with less space than this is taken for full when writing has failed. */
+const FULL_BYTES = 256 * 1024;
 /** A range is read by chunks of this many keys while it is being deleted. */
 const ERASE_KEYS_AT_ONCE = 500;
 
@@ -73,7 +73,7 @@ export class Env {
     this.#db = db;
   }
 
-  /** Throws a StoreError: ERR_STORE_CORRUPT, ERR_STORE_UNWRITABLE, ERR_STORE_FULL, ERR_STORE_IO. */
+  /** Of a file that is open in this process already, or that `checkDataFile` has passed. Throws a StoreError. */
   static open(path: string, isReadOnly: boolean): Env {
     try {
       const db = open<Buffer, Packed>({
@@ -88,14 +88,7 @@ export class Env {
         // lmdb-js passes it on though its types do not know it.
         ...{ permissionsMode: 0o600 },
       });
-      const env = new Env(path, db);
-      try {
-        env.#checkLength();
-      } catch (error) {
-        void db.close();
-        throw error;
-      }
-      return env;
+      return new Env(path, db);
     } catch (error) {
       throw storeErrorFrom(error, path);
     }
@@ -130,7 +123,8 @@ export class Env {
     try {
       this.#db.transactionSync(write);
     } catch (error) {
-      throw storeErrorFrom(error, this.path);
+      // LMDB calls a write that was cut short by a full disk an input/output error.
+      throw storeErrorFrom(isDiskFull(this.path) ? Object.assign(new Error(String(error)), { code: 'ENOSPC' }) : error, this.path);
     }
   }
 
@@ -200,13 +194,6 @@ export class Env {
   async close(): Promise<void> {
     await this.#db.close();
   }
-
-  /** Reading a page beyond the end of the file would kill the process with SIGBUS. */
-  #checkLength(): void {
-    const { pageSize, lastPageNumber } = this.#db.getStats() as { pageSize: number; lastPageNumber: number };
-    const missing = lastPageNumber + 1 - statSync(this.path).size / pageSize;
-    if (missing > MAX_MISSING_PAGES) throw storeCorrupt(this.path, `${Math.floor(missing)} pages are missing at its end`);
-  }
 }
 
 export function versionKey(partition: Packed): Packed {
@@ -223,6 +210,15 @@ export function checkFormat(env: Env): void {
   if (typeof format !== 'number') throw storeCorrupt(env.path, 'it does not say its format');
   if (format <= STORE_FORMAT) return;
   throw new StoreError('ERR_STORE_NEWER', `The store at ${env.path} has format ${format}, this release knows up to ${STORE_FORMAT}. Use a newer release, or restore a backup of an older one.`);
+}
+
+function isDiskFull(path: string): boolean {
+  try {
+    const { bavail, bsize } = statfsSync(path);
+    return bavail * bsize < FULL_BYTES;
+  } catch {
+    return false;
+  }
 }
 
 function rangeOptions(start: Packed, end: Packed, isReverse: boolean, limit: number): Record<string, unknown> {

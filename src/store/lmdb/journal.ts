@@ -242,7 +242,7 @@ export class Journal {
     const file = this.#files.openSync(join(this.#directory, segmentName(this.#name, segment)), 'w', 0o600);
     const header = fileHeader(this.#name.instance, segment);
     try {
-      if (this.#files.writeSync(file, header) < header.length) throw shortWrite();
+      if (this.#files.writeSync(file, header, 0, header.length, 0) < header.length) throw shortWrite();
       if (this.#isSyncing) this.#syncDirectory();
     } catch (error) {
       this.#files.closeSync(file);

@@ -3,7 +3,7 @@
  * stale is left to be judged by process ids (which containers that share a volume have in common).
  * Node offers such a lock only inside its SQLite: an exclusive transaction on a file of its own.
  */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { storeErrorFrom } from '../errors.ts';
@@ -18,8 +18,11 @@ export interface StoreLock {
 /** `undefined` if it is held already, by this process or another. Throws a StoreError if it cannot be tried. */
 export function lockDirectory(directory: string): StoreLock | undefined {
   let database: DatabaseSync | undefined;
+  const file = join(directory, 'lock');
   try {
-    database = new DatabaseSync(join(directory, 'lock'), { timeout: 0 });
+    // For the owner only; SQLite would leave that to the umask.
+    closeSync(openSync(file, 'a', 0o600));
+    database = new DatabaseSync(file, { timeout: 0 });
     database.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE');
     writeFileSync(join(directory, 'lock.pid'), `${process.pid}\n`, { mode: 0o600 });
   } catch (error) {

@@ -9,6 +9,7 @@ import type { Recovery } from './applier.ts';
 import { DATA_FILE } from './backup.ts';
 import { FirstOpener, LaterOpener } from './channel.ts';
 import type { ApplierLink } from './channel.ts';
+import { checkDataFile } from './data-file.ts';
 import { Committer } from './committer.ts';
 import { checkFormat, Env, FORMAT_KEY, STORE_FORMAT } from './env.ts';
 import { Journal } from './journal.ts';
@@ -115,6 +116,7 @@ function prepare(path: string): string {
 }
 
 async function openFirst(directory: string, lock: StoreLock, options: LmdbOptions): Promise<OpenedLmdb & { first: First }> {
+  checkDataFile(join(directory, DATA_FILE));
   const env = Env.open(join(directory, DATA_FILE), false);
   const shared = new Shared();
   try {

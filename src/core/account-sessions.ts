@@ -1,0 +1,106 @@
+/** How sessions come to an account and leave it: binding, coming back after a loss, being closed. */
+import type { ActorRef, ReplyTo } from '../kernel/actor.ts';
+import type { Account } from './account.ts';
+import type { Attach, Bind, BindAnswer, CloseReason, Unbind } from './messages.ts';
+import { randomResource } from './resource.ts';
+import { Session } from './session.ts';
+
+export function bind(account: Account, { identity, resource, replyTo, isAnonymous }: Bind): void {
+  if (!isWelcome(account, isAnonymous)) {
+    refuse(account, replyTo, 'not-allowed');
+    return;
+  }
+  // One whose answer did not reach the connection in time: a connection has one session.
+  const forgotten = sessionOf(account, identity.connection);
+  if (forgotten !== undefined) account.dropSession(forgotten, 'client_gone');
+  let wanted = resource ?? randomResource();
+  const holder = account.session(wanted);
+  if (holder !== undefined) {
+    switch (account.host.config.c2s.resourceConflict) {
+      case 'refuse': // RFC 6120 §7.7.2.2
+        refuse(account, replyTo, 'conflict');
+        return;
+      case 'rename':
+        wanted = randomResource();
+        break;
+      case 'replace':
+        account.close(holder, 'conflict');
+        break;
+    }
+  }
+  if (account.sessionCount >= account.host.config.limits.sessionsPerAccount) {
+    refuse(account, replyTo, 'resource-constraint'); // RFC 6120 §7.6.2.1
+    return;
+  }
+  const jid = account.jid.withResource(wanted);
+  if (jid === undefined) throw new Error('a resource was not normalised');
+  const session = new Session(identity, jid);
+  account.addSession(session);
+  welcome(account, replyTo, session, true);
+  account.host.hooks.emit('session_opened', account, session);
+}
+
+/** The connection found its account restarted or gone (its worker died) and brings the session back. */
+export function attach(account: Account, { identity, resource, replyTo, isAnonymous, isInterested, directed }: Attach): void {
+  if (!isWelcome(account, isAnonymous)) {
+    refuse(account, replyTo, 'not-allowed');
+    return;
+  }
+  const holder = account.session(resource);
+  if (holder !== undefined) {
+    if (holder.sid === identity.sid) welcome(account, replyTo, holder, false);
+    else refuse(account, replyTo, 'conflict');
+    return;
+  }
+  const session = new Session(identity, account.jid.withResource(resource)!);
+  session.isInterested = isInterested;
+  for (const text of directed) session.directed.set(text, account.environment.jidOf(text));
+  account.addSession(session);
+  welcome(account, replyTo, session, true);
+}
+
+export function unbind(account: Account, { sid, reason, replyTo }: Unbind): void {
+  const session = account.sessionBySid(sid);
+  if (session !== undefined) account.dropSession(session, reason);
+  if (replyTo !== undefined) account.turn.reply(replyTo, true);
+  removeIfTemporary(account);
+}
+
+export function connectionDown(account: Account, ref: ActorRef): void {
+  const session = sessionOf(account, ref);
+  if (session !== undefined) account.dropSession(session, 'client_gone');
+  removeIfTemporary(account);
+}
+
+/** Closes all sessions, or the one of that resource; how many. */
+export function closeAll(account: Account, reason: CloseReason, resource?: string): number {
+  let count = 0;
+  for (const session of [...account.sessions]) {
+    if (resource !== undefined && session.jid.resource !== resource) continue;
+    account.close(session, reason);
+    count++;
+  }
+  return count;
+}
+
+/** XEP-0175: gone with its session. */
+function removeIfTemporary(account: Account): void {
+  if (account.isTemporary && !account.hasSessions) account.remove();
+}
+
+function sessionOf(account: Account, { id, worker }: ActorRef): Session | undefined {
+  for (const session of account.sessions) if (session.connection.id === id && session.connection.worker === worker) return session;
+  return undefined;
+}
+
+function isWelcome({ isTemporary, row }: Account, isAnonymous: boolean): boolean {
+  return isAnonymous ? isTemporary : (row?.isEnabled ?? false);
+}
+
+function welcome({ turn }: Account, replyTo: ReplyTo, { jid, taken }: Session, isNew: boolean): void {
+  turn.reply(replyTo, { ok: true, resource: jid.resource, account: turn.self, isNew, taken } satisfies BindAnswer);
+}
+
+function refuse({ turn }: Account, replyTo: ReplyTo, condition: Extract<BindAnswer, { ok: false }>['condition']): void {
+  turn.reply(replyTo, { ok: false, condition } satisfies BindAnswer);
+}

@@ -1,0 +1,157 @@
+import assert from 'node:assert/strict';
+import * as fs from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { ERASE, GROUP, GroupBuffer, Journal, parseSegmentName, segmentName } from '../../src/store/lmdb/journal.ts';
+import type { JournalFiles } from '../../src/store/lmdb/journal.ts';
+import { START, Tail } from '../../src/store/lmdb/tail.ts';
+import { Window } from '../../src/store/lmdb/window.ts';
+
+const NAME = { instance: 0xabc, thread: 7 };
+const directories: string[] = [];
+
+after(() => {
+  for (const directory of directories) fs.rmSync(directory, { recursive: true, force: true });
+});
+
+function newDirectory(): string {
+  const directory = fs.mkdtempSync(join(tmpdir(), 'rookery-journal-'));
+  directories.push(directory);
+  return directory;
+}
+
+function group(text: string): GroupBuffer {
+  const buffer = new GroupBuffer();
+  buffer.reserve(10_000);
+  buffer.batch('p', 3);
+  buffer.mark(ERASE);
+  buffer.put('key', '\x02', Buffer.from(text));
+  buffer.delete('gone');
+  return buffer;
+}
+
+const segmentsOf = (directory: string): number[] => fs.readdirSync(directory).toSorted().map((name) => parseSegmentName(name)!.segment);
+
+/** The ticks of all complete records, read as the applier does. */
+function ticks(directory: string, tail = new Tail(directory, NAME, START)): number[] {
+  const found: number[] = [];
+  tail.refresh(segmentsOf(directory));
+  for (let record = tail.peek(); record !== undefined; record = tail.peek()) {
+    found.push(record.tick);
+    tail.advance();
+  }
+  tail.close();
+  return found;
+}
+
+test('what is appended is read back, while it is appended and from any position', () => {
+  const directory = newDirectory();
+  const journal = new Journal({ directory, name: NAME, segmentBytes: 300, isSyncing: false });
+  const tail = new Tail(directory, NAME, START);
+  tail.refresh([]);
+  assert.equal(tail.peek(), undefined);
+  let position = tail.position;
+  for (let tick = 1; tick <= 40; tick++) {
+    journal.append(group(`text ${tick}`), GROUP, tick);
+    tail.refresh(segmentsOf(directory));
+    const record = tail.peek()!;
+    assert.equal(record.tick, tick);
+    const window = new Window();
+    window.add(record);
+    const partition = window.changes.partitions.get('p')!;
+    const rows = new Map<string, number>();
+    assert.equal(window.changes.rows(partition, 0, rows), true, 'erased before');
+    const value = window.changes.value(rows.get('key')!)!;
+    assert.equal(value.chunk.toString('latin1', value.start, value.end), `\x02text ${tick}`);
+    assert.equal(window.changes.value(rows.get('gone')!), undefined);
+    tail.advance();
+    assert.equal(tail.peek(), undefined);
+    if (tick === 20) position = tail.position;
+  }
+  assert.ok(segmentsOf(directory).length > 5, 'in several segments');
+  assert.deepEqual(ticks(directory, new Tail(directory, NAME, position)), Array.from({ length: 20 }, (_, i) => 21 + i));
+  assert.equal(tail.isClosed, false);
+  journal.close(41);
+  tail.refresh(segmentsOf(directory));
+  assert.equal(tail.peek(), undefined);
+  assert.equal(tail.isClosed, true);
+  tail.close();
+});
+
+test('a record cut short anywhere, or changed anywhere, is not read, nor what follows it in its segment', () => {
+  const directory = newDirectory();
+  const journal = new Journal({ directory, name: NAME, segmentBytes: 1e9, isSyncing: false });
+  const file = join(directory, segmentName(NAME, 0));
+  const ends: number[] = [];
+  for (let tick = 1; tick <= 3; tick++) {
+    journal.append(group('x'.repeat(20)), GROUP, tick);
+    ends.push(fs.statSync(file).size);
+  }
+  const whole = fs.readFileSync(file);
+  for (let length = 0; length < whole.length; length++) {
+    fs.writeFileSync(file, whole.subarray(0, length));
+    assert.deepEqual(ticks(directory), [1, 2, 3].slice(0, ends.filter((end) => end <= length).length), `${length} bytes`);
+  }
+  for (let at = 0; at < whole.length; at++) {
+    const changed = Buffer.from(whole);
+    changed[at]! ^= 0x40;
+    fs.writeFileSync(file, changed);
+    const read = assertNotThrownBut('ERR_STORE_NEWER', () => ticks(directory)) ?? [];
+    assert.ok(read.length <= ends.filter((end) => end <= at).length, `byte ${at}`);
+    assert.deepEqual(read, [1, 2, 3].slice(0, read.length));
+  }
+  journal.close(4);
+});
+
+test('a segment of another journal under this name is not read', () => {
+  const directory = newDirectory();
+  const other = { instance: 0xabd, thread: 7 };
+  const journal = new Journal({ directory, name: other, segmentBytes: 1e9, isSyncing: false });
+  journal.append(group('x'), GROUP, 1);
+  journal.close(2);
+  fs.renameSync(join(directory, segmentName(other, 0)), join(directory, segmentName(NAME, 0)));
+  assert.deepEqual(ticks(directory), []);
+});
+
+test('a failed append leaves nothing, whatever was written of it; also where it cannot be cut off', () => {
+  for (const canTruncate of [true, false]) {
+    const directory = newDirectory();
+    let failing = false;
+    const files: JournalFiles = {
+      ...fs,
+      writeSync: ((file: number, buffer: Buffer, offset: number, length: number, position: number) => {
+        if (!failing) return fs.writeSync(file, buffer, offset, length, position);
+        fs.writeSync(file, buffer, offset, Math.floor(length / 2), position);
+        throw Object.assign(new Error('no space'), { code: 'ENOSPC' });
+      }) as typeof fs.writeSync,
+      ftruncateSync: (file, length) => {
+        if (!canTruncate) throw new Error('cannot');
+        fs.ftruncateSync(file, length);
+      },
+    };
+    const journal = new Journal({ directory, name: NAME, segmentBytes: 1e9, isSyncing: false, files });
+    const appended: number[] = [];
+    for (let tick = 1; tick <= 20; tick++) {
+      failing = tick % 3 === 0 || tick === 1;
+      try {
+        journal.append(group('x'.repeat(100)), GROUP, tick);
+        appended.push(tick);
+      } catch (error) {
+        assert.ok(failing);
+        assert.equal((error as { code?: string }).code, 'ERR_STORE_FULL');
+      }
+      assert.deepEqual(ticks(directory), appended, `truncating ${canTruncate}, tick ${tick}`);
+    }
+    journal.close(21);
+  }
+});
+
+function assertNotThrownBut<T>(code: string, run: () => T): T | undefined {
+  try {
+    return run();
+  } catch (error) {
+    assert.equal((error as { code?: string }).code, code);
+    return undefined;
+  }
+}
