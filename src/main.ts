@@ -19,7 +19,11 @@ if (!isExecutable()) enableCompileCache();
 
 async function serve(loaded: LoadedConfig): Promise<number> {
   const { config } = loaded;
-  const output = openLogOutput({ format: config.log.format, isTerminal: process.stdout.isTTY, hasColors: process.stdout.isTTY && process.stdout.hasColors() });
+  const output = openLogOutput({
+    format: config.log.format,
+    isTerminal: process.stdout.isTTY,
+    hasColors: process.stdout.isTTY && process.stdout.hasColors(),
+  });
   const logger = makeLogger({ level: config.log.level, write: (lines) => output.write(lines) });
   const over = Promise.withResolvers<number>();
   let server: Server | undefined;
@@ -78,7 +82,10 @@ process.exitCode = await runCli({
   builtMs: BUILT_MS,
   modules: moduleSchemas(),
   serve,
-  selfSignedPair: (config) => ({ certificate: join(certificateDir(config), 'self-signed.crt'), key: join(certificateDir(config), 'self-signed.key') }),
+  selfSignedPair: (config) => ({
+    certificate: join(certificateDir(config), 'self-signed.crt'),
+    key: join(certificateDir(config), 'self-signed.key'),
+  }),
 });
 // Pool threads and handles of libraries must not keep a stopped server alive.
 process.exit();

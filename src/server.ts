@@ -100,7 +100,15 @@ export async function startServer(values: ConfigValues = {}, { onLog }: Embedded
   try {
     const { config } = loadConfig({
       env: {},
-      values: { ...EMBEDDED, ...values, c2s: { ...EMBEDDED.c2s, ...values.c2s }, accounts: { ...EMBEDDED.accounts, ...values.accounts }, log: { level: onLog === undefined ? 'silent' : 'info', ...values.log }, dataDir: directory, workers: { ...values.workers, count: 1 } },
+      values: {
+        ...EMBEDDED,
+        ...values,
+        c2s: { ...EMBEDDED.c2s, ...values.c2s },
+        accounts: { ...EMBEDDED.accounts, ...values.accounts },
+        log: { level: onLog === undefined ? 'silent' : 'info', ...values.log },
+        dataDir: directory,
+        workers: { ...values.workers, count: 1 },
+      },
       modules: moduleSchemas(),
     });
     if (config.hosts.length === 0) throw new Error('domains: name at least one domain to serve');
@@ -134,6 +142,7 @@ export async function startServer(values: ConfigValues = {}, { onLog }: Embedded
 
 function accountOf(address: string): Jid {
   const jid = parseJid(address);
-  if (jid === undefined || jid.local === '' || jid.resource !== '') throw new Error(`'${address}' is not the address of an account, such as juliet@localhost`);
+  if (jid === undefined || jid.local === '' || jid.resource !== '')
+    throw new Error(`'${address}' is not the address of an account, such as juliet@localhost`);
   return jid;
 }

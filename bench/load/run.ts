@@ -59,7 +59,8 @@ function report(row: Record<string, number | string>): void {
     console.log(JSON.stringify(row));
     return;
   }
-  for (const [name, value] of Object.entries(row)) console.log(`${name.padEnd(28)} ${typeof value === 'number' ? Math.round(value * 100) / 100 : value}`);
+  for (const [name, value] of Object.entries(row))
+    console.log(`${name.padEnd(28)} ${typeof value === 'number' ? Math.round(value * 100) / 100 : value}`);
 }
 
 async function idle(): Promise<void> {
@@ -76,7 +77,14 @@ async function idle(): Promise<void> {
     await client.ask(`<iq type='get' id='p' to='${target.domain}'><ping xmlns='urn:xmpp:ping'/></iq>`, /id=['"]p['"]/);
   });
   const after = pid === undefined ? 0 : pssBytes(pid);
-  report({ scenario: 'idle', sessions: count, seconds, 'logins/s': count / seconds, 'server us/login': cpu / count, 'KiB/session': (after - before) / count / 1024 });
+  report({
+    scenario: 'idle',
+    sessions: count,
+    seconds,
+    'logins/s': count / seconds,
+    'server us/login': cpu / count,
+    'KiB/session': (after - before) / count / 1024,
+  });
   for (const client of clients) client.close();
 }
 
@@ -128,7 +136,15 @@ async function chat(): Promise<void> {
   const drained = Promise.all(Array.from({ length: pairs }, (_, pair) => new Promise<void>((resolve) => (resolvers[pair] = resolve))));
   isOver = true;
   const late = await Promise.race([drained.then(() => 0), new Promise<number>((resolve) => setTimeout(resolve, 10_000, 1))]);
-  report({ scenario: 'chat', pairs, window, 'messages/s': count / seconds, 'server us/message': cpu / count, faults, 'still missing': late === 1 ? 'yes' : 'no' });
+  report({
+    scenario: 'chat',
+    pairs,
+    window,
+    'messages/s': count / seconds,
+    'server us/message': cpu / count,
+    faults,
+    'still missing': late === 1 ? 'yes' : 'no',
+  });
   for (const client of clients) client.close();
   if (faults > 0 || late === 1) process.exitCode = 1;
 }

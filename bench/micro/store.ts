@@ -110,7 +110,10 @@ function print(results: readonly Written[], reads: Readonly<Record<string, numbe
 }
 
 async function underLoad(workers: number, load: Omit<Load, 'index'>): Promise<Measured> {
-  const threads = Array.from({ length: workers }, (_, index) => new Worker(new URL(import.meta.url), { workerData: { ...load, index, rate: load.rate / workers } satisfies Load }));
+  const threads = Array.from(
+    { length: workers },
+    (_, index) => new Worker(new URL(import.meta.url), { workerData: { ...load, index, rate: load.rate / workers } satisfies Load }),
+  );
   const exits = threads.map((thread) => new Promise((resolve) => thread.once('exit', resolve)));
   await Promise.all(threads.map((thread) => new Promise((resolve) => thread.once('message', resolve))));
   const delay = monitorEventLoopDelay({ resolution: 1 });
@@ -125,7 +128,14 @@ async function underLoad(workers: number, load: Omit<Load, 'index'>): Promise<Me
   const messages = outcomes.reduce((sum, outcome) => sum + outcome.messages, 0);
   const latencies = Float64Array.from(outcomes.flatMap((outcome) => [...outcome.latencies])).sort();
   const at = (share: number): number => latencies[Math.floor((latencies.length - 1) * share)]!;
-  return { perSecond: (messages / ms) * 1000, cpuUs: (user + system) / messages, p50Ms: at(0.5), p99Ms: at(0.99), maxMs: at(1), stallMs: delay.percentile(99) / 1e6 };
+  return {
+    perSecond: (messages / ms) * 1000,
+    cpuUs: (user + system) / messages,
+    p50Ms: at(0.5),
+    p99Ms: at(0.99),
+    maxMs: at(1),
+    stallMs: delay.percentile(99) / 1e6,
+  };
 }
 
 async function generate({ options, index, rate, partitions, ms }: Load): Promise<void> {
@@ -142,7 +152,10 @@ async function generate({ options, index, rate, partitions, ms }: Load): Promise
     const started = performance.now();
     unsettled++;
     messages++;
-    const done = Math.random() * ERASE_ONE_IN < 1 && store !== undefined ? store.erase(partition) : commit(new Batch(partition).put(log, [++positions[i]!], row).put(state, ['position'], row));
+    const done =
+      Math.random() * ERASE_ONE_IN < 1 && store !== undefined
+        ? store.erase(partition)
+        : commit(new Batch(partition).put(log, [++positions[i]!], row).put(state, ['position'], row));
     done.onSettled(() => {
       unsettled--;
       if (done.error !== undefined) throw done.error;

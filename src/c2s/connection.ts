@@ -3,7 +3,7 @@
  * and the identity outlive a crash; everything else is rebuilt (see `machine.ts`).
  */
 import { randomBytes } from 'node:crypto';
-import type { ActorRef, ReplyTo, Turn } from '../kernel/actor.ts';
+import type { ActorRef, Turn } from '../kernel/actor.ts';
 import type { Host, Hosts } from '../core/host.ts';
 import type { AccountMessage, CloseReason, ConnectionMessage, SessionIdentity } from '../core/messages.ts';
 import { closeCondition } from '../core/closing.ts';
@@ -112,8 +112,8 @@ export class Connection {
   /** Until when a lost account is sought. */
   seekUntilMs = 0;
   isPinged = false;
-  /** Who waits until little is left to send. */
-  drains: ReplyTo[] = [];
+  /** What the account wants to know, by its names: when little is left to send. */
+  drains: string[] = [];
   closeReason: CloseReason | undefined = undefined;
 
   constructor({ environment, link }: C2sArgs) {

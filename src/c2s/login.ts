@@ -9,7 +9,15 @@ import type { KernelEvent } from '../kernel/actor.ts';
 import type { CredentialsAnswer } from '../core/messages.ts';
 import { decodeSaslData, encodeSaslData } from '../sasl/base64.ts';
 import { certificateUsernames } from '../sasl/external.ts';
-import { channelBindingTypes, mechanismsFor, startMechanism, type Exchange, type SaslContext, type SaslFailure, type Step } from '../sasl/mechanism.ts';
+import {
+  channelBindingTypes,
+  mechanismsFor,
+  startMechanism,
+  type Exchange,
+  type SaslContext,
+  type SaslFailure,
+  type Step,
+} from '../sasl/mechanism.ts';
 import { credentialsOf, recordOf } from '../sasl/scram-record.ts';
 import { fakeScramCredentials, type ChannelBinding, type ChannelBindingType } from '../sasl/scram.ts';
 import { attributeOf } from '../stream/header.ts';
@@ -41,7 +49,10 @@ export interface Login {
 const MAX_REFUSED_LOGINS = 16;
 
 /** What `<mechanisms/>` and `<sasl-channel-binding/>` say on this stream; only that is accepted. RFC 6120 §6.4.1, XEP-0440 §3 */
-export function saslOffer(c: Connection): { readonly mechanisms: readonly string[]; readonly channelBindings: readonly ChannelBindingType[] } {
+export function saslOffer(c: Connection): {
+  readonly mechanisms: readonly string[];
+  readonly channelBindings: readonly ChannelBindingType[];
+} {
   const context = saslContext(c);
   return { mechanisms: context.offered, channelBindings: channelBindingTypes(context.offered, context.channelBindings) };
 }
@@ -118,7 +129,10 @@ function take(c: Connection, step: Step): C2sState {
       login.wanted = step;
       const account = makeJid(step.username, c.host!.domain);
       if (account === undefined) return failed(c, 'not-authorized');
-      c.turn.askTo('credentials', 'account', account.bare, CREDENTIALS_TIMEOUT_MS, (replyTo) => ({ kind: 'get_credentials' as const, replyTo }));
+      c.turn.askTo('credentials', 'account', account.bare, CREDENTIALS_TIMEOUT_MS, (replyTo) => ({
+        kind: 'get_credentials' as const,
+        replyTo,
+      }));
       return 'wait_for_sasl_response';
     }
     case 'success':
@@ -144,7 +158,10 @@ function fetched(c: Connection, { isUsable, scram }: CredentialsAnswer): C2sStat
       // The pool works as long for a name that does not exist.
       const record = real ?? recordOf(fakeScramCredentials(services.secret, wanted.username, PLAIN_HASH, scramIterations));
       const check = services.pool.verify(wanted.password, record);
-      c.turn.task('verify', check.then((isRight) => isRight && isUsable && real !== undefined));
+      c.turn.task(
+        'verify',
+        check.then((isRight) => isRight && isUsable && real !== undefined),
+      );
       return 'wait_for_sasl_response';
     }
     case 'need_account_check':

@@ -95,7 +95,8 @@ function earlyIq(c: Connection, frame: Frame): C2sState {
   const id = attributeOf(frame, 'id');
   const type = attributeOf(frame, 'type');
   const head = frame.children[0];
-  if (id === undefined || head === undefined || frame.children.length !== 1 || (type !== 'get' && type !== 'set')) return c.fail('not-authorized');
+  if (id === undefined || head === undefined || frame.children.length !== 1 || (type !== 'get' && type !== 'set'))
+    return c.fail('not-authorized');
   const handler = c.host!.handler('stream', type, head.name, head.ns);
   if (handler === undefined) return c.fail('not-authorized'); // RFC 6120 §4.9.3.12
   const payload = elementOf(frame)?.child(head.name, head.ns);
@@ -158,7 +159,11 @@ function inTurn(handler: Handler) {
  * A crash costs the client the stanza that caused it, not the connection: the actor goes on
  * on the same socket. Before a session is bound there is nothing worth keeping.
  */
-function recover(crash: Crash<C2sState, Connection, C2sMessage>, args: C2sArgs, turn: Turn<C2sMessage>): { state: C2sState; data: Connection } {
+function recover(
+  crash: Crash<C2sState, Connection, C2sMessage>,
+  args: C2sArgs,
+  turn: Turn<C2sMessage>,
+): { state: C2sState; data: Connection } {
   const c = new Connection(args);
   c.turn = turn;
   if (crash.data.session === undefined) {

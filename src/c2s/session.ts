@@ -38,7 +38,7 @@ export function session_established(c: Connection, event: C2sMessage | KernelEve
       c.session!.isInterested = event.isInterested;
       return 'session_established';
     case 'drain':
-      c.drains.push(event.replyTo);
+      c.drains.push(event.name);
       return answerDrains(c);
     case 'drained':
       return answerDrains(c);
@@ -62,7 +62,12 @@ export function session_established(c: Connection, event: C2sMessage | KernelEve
 function leaveInOrder(c: Connection): C2sState {
   const { account, identity } = c.session!;
   c.turn.cancelTimer('idle');
-  c.turn.ask('unbind', account, UNBIND_TIMEOUT_MS, (replyTo) => ({ kind: 'unbind' as const, sid: identity.sid, reason: 'client_closed' as const, replyTo }));
+  c.turn.ask('unbind', account, UNBIND_TIMEOUT_MS, (replyTo) => ({
+    kind: 'unbind' as const,
+    sid: identity.sid,
+    reason: 'client_closed' as const,
+    replyTo,
+  }));
   return 'wait_for_unbind';
 }
 
@@ -145,6 +150,8 @@ function takeCredit({ session, link }: Connection, { sid, taken }: Credit): 'ses
 function toClient(c: Connection, stanza: Stanza): C2sState {
   c.link.write(stanza.toXml());
   c.environment.counters.stanzasOut++;
+  if (!c.link.isOverfull) return 'session_established';
+  c.link.transport.flush(); // what was only gathered in this slice is not the client's slowness
   return c.link.isOverfull ? dropSlowConsumer(c) : 'session_established';
 }
 
@@ -154,7 +161,7 @@ function answerDrains(c: Connection): 'session_established' {
   if (c.link.transport.pendingBytes > c.environment.config.limits.outboundBytes / 4) {
     c.turn.timer('drain', DRAIN_CHECK_MS); // below the transport's high-water mark it does not call
   } else {
-    for (const replyTo of c.drains) c.turn.reply(replyTo, true);
+    for (const name of c.drains) c.turn.send(c.session!.account, { kind: 'drain_done', name });
     c.drains = [];
   }
   return 'session_established';

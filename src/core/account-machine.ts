@@ -15,7 +15,16 @@ import { attach, bind, closeAll, connectionDown, unbind } from './account-sessio
 import { ACCOUNTS } from './accounts.ts';
 import { isRequest } from './delivery.ts';
 import { handlerFor, refusalFor, reply } from './iq.ts';
-import { isStanza, Undelivered, type AccountMessage, type AccountStatus, type BindAnswer, type ClientStanza, type CredentialsAnswer, type SessionStatus } from './messages.ts';
+import {
+  isStanza,
+  Undelivered,
+  type AccountMessage,
+  type AccountStatus,
+  type BindAnswer,
+  type ClientStanza,
+  type CredentialsAnswer,
+  type SessionStatus,
+} from './messages.ts';
 
 export interface AccountArgs {
   readonly environment: AccountEnvironment;
@@ -39,7 +48,10 @@ function loading(account: Account, event: AccountEvent, turn: Turn<AccountMessag
     return 'loading';
   }
   if (!event.ok) {
-    account.host.services.log.error('account_unreadable', { account: account.bare, error: event.error instanceof Error ? event.error.stack : String(event.error) });
+    account.host.services.log.error('account_unreadable', {
+      account: account.bare,
+      error: event.error instanceof Error ? event.error.stack : String(event.error),
+    });
     return waitForStore(account);
   }
   const { image, slots } = event.value as Loaded;
@@ -138,16 +150,21 @@ function active(account: Account, event: AccountEvent): AccountState {
       account.turn.reply(event.replyTo, closeAll(account, event.reason, event.resource));
       break;
     case 'task':
-    case 'reply':
       account.resume(event);
+      break;
+    case 'drain_done':
+      account.drained(event.name, true);
       break;
     case 'bounced':
       returned(account, event.message, event.reason);
       break;
     case 'timeout':
       if (event.name === 'say_again') account.sayAgain();
-      else if (event.name === 'idle' && !account.hasSessions) unload(account);
+      else if (event.name === 'idle') {
+        if (!account.hasSessions) unload(account);
+      } else account.drained(event.name, false);
       break;
+    case 'reply':
     case 'restarted':
       break;
   }
@@ -171,7 +188,8 @@ function absent(account: Account, event: AccountEvent): AccountState {
       break;
     case 'presence':
       // A probe gets the answer that ends the stale subscription (RFC 6121 §4.3.2); all else is ignored.
-      if (event.type === 'probe') account.route(makeStanza({ kind: 'presence', type: 'unsubscribed', id: event.id, from: account.jid, to: event.from.toBare() }));
+      if (event.type === 'probe')
+        account.route(makeStanza({ kind: 'presence', type: 'unsubscribed', id: event.id, from: account.jid, to: event.from.toBare() }));
       break;
     case 'get_credentials':
       turn.reply(event.replyTo, { isUsable: false, scram: [] } satisfies CredentialsAnswer);
@@ -220,6 +238,7 @@ function absent(account: Account, event: AccountEvent): AccountState {
       account.returnError(event.stanza, new StanzaError('service-unavailable'));
       break;
     case 'client_stanza':
+    case 'drain_done':
     case 'task':
     case 'reply':
     case 'down':
@@ -288,7 +307,11 @@ function undelivered(account: Account, stanza: Stanza): void {
   account.receive(stanza);
 }
 
-function crashed(crash: Crash<AccountState, Account, AccountMessage>, args: AccountArgs, turn: Turn<AccountMessage>): { state: AccountState; data: Account } {
+function crashed(
+  crash: Crash<AccountState, Account, AccountMessage>,
+  args: AccountArgs,
+  turn: Turn<AccountMessage>,
+): { state: AccountState; data: Account } {
   const { event } = crash;
   const data = new Account(args.environment, args.key);
   data.turn = turn;

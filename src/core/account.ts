@@ -15,7 +15,15 @@ import { deliver, isRequest } from './delivery.ts';
 import { DROP, HANDLED, type StanzaHook } from './hooks.ts';
 import type { Host } from './host.ts';
 import { answerIq } from './iq.ts';
-import { CREDIT_WINDOW, isStanza, type AccountMessage, type CloseReason, type CloseStream, type ConnectionMessage, type Credit } from './messages.ts';
+import {
+  CREDIT_WINDOW,
+  isStanza,
+  type AccountMessage,
+  type CloseReason,
+  type CloseStream,
+  type ConnectionMessage,
+  type Credit,
+} from './messages.ts';
 import type { AccountSlot } from './module.ts';
 import type { Router } from './router.ts';
 import { Session } from './session.ts';
@@ -92,6 +100,8 @@ export class Account implements AccountContext {
   private batch: Batch | undefined = undefined;
   private continuations = new Map<string, Continuation>();
   private nextContinuation = 1;
+  /** Which of them wait for a session's connection to drain, by name. */
+  private readonly draining = new Map<string, string>();
   /** IQ requests whose handler has not answered yet, so that a crash can. */
   readonly unanswered = new Set<Stanza>();
   /** When the store last failed this account; see `account-machine.ts`. */
@@ -234,7 +244,8 @@ export class Account implements AccountContext {
       if (session !== undefined) this.unsaid.set(sid, { to: session.connection, message: message as Credit });
     } else if (message.kind === 'close_stream') {
       const { connection } = message as CloseStream;
-      if (connection !== undefined) this.unsaid.set(`${connection.worker}/${connection.id}`, { to: connection, message: message as CloseStream });
+      if (connection !== undefined)
+        this.unsaid.set(`${connection.worker}/${connection.id}`, { to: connection, message: message as CloseStream });
     } else {
       return;
     }
@@ -261,7 +272,20 @@ export class Account implements AccountContext {
   }
 
   whenDrained(session: Session, then: (account: AccountContext, isReady: boolean) => void): void {
-    this.turn.ask(this.continuation(then as Continuation), session.connection, DRAIN_TIMEOUT_MS, (replyTo) => ({ kind: 'drain' as const, replyTo }));
+    const name = this.continuation(then as Continuation);
+    this.draining.set(name, session.sid);
+    this.turn.send(session.connection, { kind: 'drain', name });
+    this.turn.timer(name, DRAIN_TIMEOUT_MS);
+  }
+
+  /** The connection has drained, or it has ended or took too long. False where nothing of that name waits. */
+  drained(name: string, isReady: boolean): boolean {
+    if (!this.draining.delete(name)) return false;
+    this.turn.cancelTimer(name);
+    const then = this.continuations.get(name);
+    this.continuations.delete(name);
+    then?.(this, isReady);
+    return true;
   }
 
   private continuation(then: Continuation): string {
@@ -271,13 +295,12 @@ export class Account implements AccountContext {
     return name;
   }
 
-  /** Runs what was to follow `later` or `whenDrained`; nothing where the account was removed meanwhile. */
-  resume(event: Extract<KernelEvent, { kind: 'task' | 'reply' }>): void {
+  /** Runs what was to follow `later`; nothing where the account was removed meanwhile. */
+  resume(event: Extract<KernelEvent, { kind: 'task' }>): void {
     const then = this.continuations.get(event.name);
     if (then === undefined) return;
     this.continuations.delete(event.name);
-    if (event.kind === 'reply') then(this, event.ok);
-    else if (event.ok) then(this, event.value);
+    if (event.ok) then(this, event.value);
     else throw event.error;
   }
 
@@ -295,6 +318,7 @@ export class Account implements AccountContext {
     if (!this.bySid.delete(session.sid)) return;
     if (this.byResource.get(session.jid.resource) === session) this.byResource.delete(session.jid.resource);
     this.turn.demonitor(session.connection);
+    for (const [name, sid] of this.draining) if (sid === session.sid) this.turn.timer(name, 0);
     this.host.hooks.emit('session_closing', this, session, reason);
     if (this.bySid.size === 0) this.becomeIdle();
   }
@@ -347,6 +371,8 @@ export class Account implements AccountContext {
     }
     // What was to follow would speak for an account that is gone.
     this.continuations.clear();
+    for (const name of this.draining.keys()) this.turn.cancelTimer(name);
+    this.draining.clear();
     for (const request of this.unanswered) this.returnError(request, new StanzaError('service-unavailable'));
     this.unanswered.clear();
     this.row = undefined;

@@ -20,11 +20,17 @@ export const DROP = Symbol('drop');
 
 /** Each stanza hook's handler, by phase. `session` is the sender's or, where a full JID matched, the addressee's. */
 export type StanzaHandler =
-  | { readonly phase: 'filter'; readonly run: (stanza: Stanza, account: AccountContext, session: Session | undefined) => Stanza | StanzaError | typeof DROP }
+  | {
+      readonly phase: 'filter';
+      readonly run: (stanza: Stanza, account: AccountContext, session: Session | undefined) => Stanza | StanzaError | typeof DROP;
+    }
   | { readonly phase: 'enrich'; readonly run: (stanza: Stanza, account: AccountContext, session: Session | undefined) => Stanza }
   | { readonly phase: 'observe'; readonly run: (stanza: Stanza, account: AccountContext, session: Session | undefined) => void }
   /** True: handled. An error goes back to the sender. False: the next one's turn. */
-  | { readonly phase: 'deliver'; readonly run: (stanza: Stanza, account: AccountContext, session: Session | undefined) => boolean | StanzaError };
+  | {
+      readonly phase: 'deliver';
+      readonly run: (stanza: Stanza, account: AccountContext, session: Session | undefined) => boolean | StanzaError;
+    };
 
 export const STANZA_HOOKS = [
   /** In the sender's account, before routing. */

@@ -32,7 +32,13 @@ export class Host {
     this.startedAtMs = services.now();
     this.modules = modules;
     this.hooks = new HookTable(modules, (module, hook, phase, error) =>
-      services.log.error('hook_failed', { module, hook, phase, host: settings.domain, error: error instanceof Error ? error.stack : String(error) }),
+      services.log.error('hook_failed', {
+        module,
+        hook,
+        phase,
+        host: settings.domain,
+        error: error instanceof Error ? error.stack : String(error),
+      }),
     );
     for (const module of modules) {
       for (const handler of module.iq ?? []) {
@@ -101,7 +107,8 @@ export function enabledModules(settings: HostConfig, all: readonly ModuleSpec[])
   const enabled = all.filter(({ name }) => settings.modules[name]?.isEnabled ?? false);
   for (const module of enabled) {
     for (const need of module.needs ?? []) {
-      if (!enabled.some(({ name }) => name === need)) return `module ${module.name} needs ${need}, which is switched off for ${settings.domain}`;
+      if (!enabled.some(({ name }) => name === need))
+        return `module ${module.name} needs ${need}, which is switched off for ${settings.domain}`;
     }
   }
   return enabled;

@@ -39,7 +39,10 @@ export function answerIq(
   }
   account.unanswered.add(stanza);
   const settled = answer.catch((error: unknown) => {
-    account.host.services.log.error('iq_handler_failed', { payload: stanza.children[0]?.ns, error: error instanceof Error ? error.stack : String(error) });
+    account.host.services.log.error('iq_handler_failed', {
+      payload: stanza.children[0]?.ns,
+      error: error instanceof Error ? error.stack : String(error),
+    });
     return new StanzaError('internal-server-error');
   });
   account.later(settled, (current, value) => {

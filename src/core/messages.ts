@@ -72,7 +72,13 @@ export interface Bind {
 
 export type BindAnswer =
   /** `isNew` is false where the account had kept the session; `taken` as in Credit. */
-  | { readonly ok: true; readonly resource: string; readonly account: ActorRef<AccountMessage>; readonly isNew: boolean; readonly taken: number }
+  | {
+      readonly ok: true;
+      readonly resource: string;
+      readonly account: ActorRef<AccountMessage>;
+      readonly isNew: boolean;
+      readonly taken: number;
+    }
   | { readonly ok: false; readonly condition: 'conflict' | 'resource-constraint' | 'not-allowed' };
 
 /** After the account actor was restarted or lost: the session is still there. Answer: BindAnswer. */
@@ -108,6 +114,12 @@ export class Undelivered {
     this.stanza = stanza;
     this.bytes = stanza.bytes;
   }
+}
+
+/** The connection has sent most of what it was given before the `drain` of that name. */
+export interface DrainDone {
+  readonly kind: 'drain_done';
+  readonly name: string;
 }
 
 /** Asks for what SASL needs. Answer: CredentialsAnswer. */
@@ -190,6 +202,7 @@ export type AccountMessage =
   | Attach
   | Unbind
   | Undelivered
+  | DrainDone
   | GetCredentials
   | CreateAccount
   | SetCredentials
@@ -224,10 +237,11 @@ export interface SessionNote {
   readonly isInterested: boolean;
 }
 
-/** Asks the connection to answer once little of what it was given is left to send. Answer: true. */
+/** Wants `drain_done` from the connection, once little of what it was given is left to send. No ask: those go the other way only. */
 export interface Drain {
   readonly kind: 'drain';
-  readonly replyTo: ReplyTo;
+  /** The account's name for it. */
+  readonly name: string;
 }
 
 /** What a bound connection understands; a stanza is for the client. */

@@ -26,7 +26,15 @@ export class PendingAsk extends Timer {
   /** Not opened yet. */
   isNew = true;
 
-  constructor(table: AskTable, replyTo: ReplyTo, name: string, timeoutMs: number, target: number, key: string, asker: Cell | ((outcome: AskOutcome) => void)) {
+  constructor(
+    table: AskTable,
+    replyTo: ReplyTo,
+    name: string,
+    timeoutMs: number,
+    target: number,
+    key: string,
+    asker: Cell | ((outcome: AskOutcome) => void),
+  ) {
     super();
     this.#table = table;
     this.replyTo = replyTo;
@@ -53,7 +61,13 @@ export class AskTable {
   readonly #pending = new Map<number, PendingAsk>();
   #next: number;
 
-  constructor(options: { node: number; worker: number; incarnation: number; wheel: TimerWheel; deliver: (cell: Cell, event: KernelEvent) => void }) {
+  constructor(options: {
+    node: number;
+    worker: number;
+    incarnation: number;
+    wheel: TimerWheel;
+    deliver: (cell: Cell, event: KernelEvent) => void;
+  }) {
     this.#node = options.node;
     this.#worker = options.worker;
     this.#wheel = options.wheel;
@@ -86,7 +100,10 @@ export class AskTable {
     this.#close(pending);
     if (pending.cell !== undefined) {
       const { name } = pending;
-      this.#deliver(pending.cell, ok ? { kind: 'reply', name, ok, value: result } : { kind: 'reply', name, ok, failure: result as AskFailure });
+      this.#deliver(
+        pending.cell,
+        ok ? { kind: 'reply', name, ok, value: result } : { kind: 'reply', name, ok, failure: result as AskFailure },
+      );
     } else pending.settle?.(ok ? { ok, value: result } : { ok, failure: result as AskFailure });
   }
 

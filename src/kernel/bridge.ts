@@ -2,96 +2,41 @@ import type { ActorRef, BounceReason, ExitReason, Message, ReplyTo } from './act
 import type { KernelLimits } from './limits.ts';
 import { ASK, bytesOf, DEFAULT_MESSAGE_BYTES } from './mailbox.ts';
 import type { ReturnAddress } from './mailbox.ts';
+import { Peer, reportOf } from './peer.ts';
+import type { Batch, BridgePort, BridgeReport } from './peer.ts';
 import type { Entity } from './registry.ts';
+import { CloneProbe, Returning } from './undelivered.ts';
+import type { UndeliveredHost } from './undelivered.ts';
 import {
-  ANSWER, BOUNCE, CODEC_SHIFT, DECLARE_CODEC, DECLARE_ENTITY, DEMONITOR, DOWN, filterBatch, HEADER, IS_ASK, IS_OK, MONITOR, readBatch, RESTARTED, SEND, SEND_NAMED,
+  ANSWER,
+  BOUNCE,
+  CODEC_SHIFT,
+  DECLARE_CODEC,
+  DECLARE_ENTITY,
+  DEMONITOR,
+  DOWN,
+  filterBatch,
+  HEADER,
+  IS_ASK,
+  IS_OK,
+  MONITOR,
+  readBatch,
+  RESTARTED,
+  SEND,
+  SEND_NAMED,
 } from './wire.ts';
 import type { Codec, CodecEntry, EnvelopeSink, WireSource } from './wire.ts';
 
-/** One end of the channel to another worker; a MessagePort, or a pair of queues in tests. */
-export interface BridgePort {
-  postMessage(batch: unknown): void;
-  on(event: 'message', handler: (batch: unknown[]) => void): unknown;
-  on(event: 'close', handler: () => void): unknown;
-  removeAllListeners(): unknown;
-  close(): void;
-}
-
-export interface BridgeHost {
+/** What bridges need of their kernel. */
+export interface BridgeHost extends UndeliveredHost {
   /** What arrives. */
   readonly sink: EnvelopeSink;
-  /** Gives back what will not arrive; false. */
-  bounce(from: ReturnAddress, ask: number, message: Message, reason: BounceReason): false;
   /** Something waits to be flushed at the end of a slice. */
   arm(): void;
   /** The port closed by itself: its worker is gone. */
   lost(worker: number): void;
-  /** `message` (or an answer) of actor `from` cannot be cloned; 0 where it is not known whose it is. */
-  notCloneable(from: number, error: unknown): void;
   /** Kinds of entities in order of registration. */
   entityKinds(): string[];
-}
-
-/** One worker's state of one bridge, for inspection. */
-export interface BridgeReport {
-  readonly worker: number;
-  readonly isUp: boolean;
-  readonly queuedEnvelopes: number;
-  readonly queuedBytes: number;
-  readonly unackedEnvelopes: number;
-  readonly unackedBytes: number;
-  /** Since this worker started. */
-  readonly postedBatches: number;
-  readonly postedEnvelopes: number;
-  readonly receivedEnvelopes: number;
-}
-
-/** A batch that waits for credit, or was posted and is not acknowledged (then without `flat`). */
-interface Batch {
-  readonly envelopes: number;
-  readonly bytes: number;
-}
-
-/**
- * One peer: what is gathered for it, what waits for credit, what it has not acknowledged.
- *
- *   send ─► gathering (flat array) ─► sealed batches, while out of credit ─► postMessage ─► unacked ─► (ack) credit
- *           └────────────── bounded: maxQueued… ─────────────┘               └─ bounded: maxUnacked… ─┘
- */
-class Peer {
-  readonly worker: number;
-  port: BridgePort | undefined = undefined;
-  /** Gathering; begins with the header. */
-  out: unknown[] = [0, 0, 0, false];
-  outEnvelopes = 0;
-  outBytes = 0;
-  /** Sealed, waiting for credit: arrays and their sizes, in step. */
-  sealed: unknown[][] = [];
-  sealedSizes: Batch[] = [];
-  queuedEnvelopes = 0;
-  queuedBytes = 0;
-  /** Sizes of posted batches from `unackedAt` on. */
-  unacked: Batch[] = [];
-  unackedAt = 0;
-  unackedEnvelopes = 0;
-  unackedBytes = 0;
-  /** Received and not acknowledged to the peer. */
-  owedBatches = 0;
-  isAckWanted = false;
-  /** By index: what was declared to the peer. */
-  readonly declaredCodecs: boolean[] = [];
-  readonly declaredEntities: boolean[] = [];
-  /** What the peer's indexes mean. */
-  readonly source: WireSource;
-  isDirty = false;
-  postedBatches = 0;
-  postedEnvelopes = 0;
-  receivedEnvelopes = 0;
-
-  constructor(worker: number, source: WireSource) {
-    this.worker = worker;
-    this.source = source;
-  }
 }
 
 export interface BridgesOptions {
@@ -431,83 +376,6 @@ export class Bridges {
   }
 }
 
-/** Gives messages that were never posted back to their senders; questions fail with their worker. */
-class Returning implements EnvelopeSink {
-  readonly #host: BridgeHost;
-
-  constructor(host: BridgeHost) {
-    this.#host = host;
-  }
-
-  send(_to: number, message: Message, from: ReturnAddress, ask: number): void {
-    this.#host.bounce(from, ask, message, 'worker_down');
-  }
-
-  sendNamed(_entity: string, _key: string, message: Message, from: ReturnAddress, ask: number): void {
-    this.#host.bounce(from, ask, message, 'worker_down');
-  }
-
-  answer(): void {}
-  bounce(): void {}
-  monitor(): void {}
-  demonitor(): void {}
-  down(): void {}
-  restarted(): void {}
-}
-
-/** Finds the envelopes that structured clone refuses. */
-class CloneProbe implements EnvelopeSink {
-  readonly #host: BridgeHost;
-  readonly failedAnswers: number[] = [];
-  isSound = true;
-  removedEnvelopes = 0;
-  removedBytes = 0;
-
-  constructor(host: BridgeHost) {
-    this.#host = host;
-  }
-
-  send(_to: number, message: Message, from: ReturnAddress, ask: number): void {
-    this.#probe(message, from?.id ?? 0, bytesOf(message));
-    // An actor that asked crashes; code outside has to be told.
-    if (!this.isSound && ask !== 0 && from?.id === 0) this.#host.bounce(from, ask, message, 'no_actor');
-  }
-
-  sendNamed(_entity: string, _key: string, message: Message, from: ReturnAddress, ask: number): void {
-    this.send(0, message, from, ask);
-  }
-
-  answer(ask: number, ok: boolean, result: unknown): void {
-    this.#probe(result, 0, DEFAULT_MESSAGE_BYTES);
-    if (!this.isSound && ok) this.failedAnswers.push(ask);
-  }
-
-  bounce(_to: number, message: Message): void {
-    this.#probe(message, 0, bytesOf(message));
-  }
-
-  monitor(): void {}
-  demonitor(): void {}
-  down(): void {}
-  restarted(): void {}
-
-  #probe(value: unknown, from: number, bytes: number): void {
-    try {
-      structuredClone(value);
-    } catch (error) {
-      this.isSound = false;
-      this.removedEnvelopes++;
-      this.removedBytes += bytes;
-      this.#host.notCloneable(from, error);
-    }
-  }
-}
-
 function headOf(operation: number, codec: CodecEntry | undefined, ask: number): number {
   return operation | ((ask & ASK) !== 0 ? IS_ASK : 0) | (codec === undefined ? 0 : (codec.index + 1) << CODEC_SHIFT);
-}
-
-function reportOf(peer: Peer): BridgeReport {
-  const { worker, queuedEnvelopes, queuedBytes, unackedEnvelopes, unackedBytes, postedBatches, postedEnvelopes, receivedEnvelopes } = peer;
-  return { worker, isUp: peer.port !== undefined, queuedEnvelopes, queuedBytes, unackedEnvelopes, unackedBytes, postedBatches, postedEnvelopes, receivedEnvelopes };
 }

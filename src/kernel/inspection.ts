@@ -1,6 +1,6 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { ActorRef, BounceReason, Message } from './actor.ts';
-import type { BridgeReport } from './bridge.ts';
+import type { BridgeReport } from './peer.ts';
 import { RECOVERING, RESERVED, STARTING, STOPPING } from './cell.ts';
 import type { Cell } from './cell.ts';
 import type { KernelParts } from './parts.ts';
@@ -39,7 +39,9 @@ export interface Inspection {
   readonly asks: number;
   readonly openAsks: number;
   readonly tasks: number;
+  /** Held by actors here, and on actors here. */
   readonly monitors: number;
+  readonly watchers: number;
   readonly bridges: readonly BridgeReport[];
   /** How late the event loop was, over the last ten seconds or more; 0 on a clock that is not the system's. */
   readonly loopDelayP50Ms: number;
@@ -95,13 +97,16 @@ export class Inspector {
     const machines = new Map<string, { -readonly [K in keyof MachineReport]: MachineReport[K] }>();
     let openAsks = 0;
     let monitors = 0;
+    let watchers = 0;
     for (const cell of slots.cells) {
       if (cell === undefined) continue;
       openAsks += cell.openAsks?.size ?? 0;
       monitors += cell.watching?.size ?? 0;
+      watchers += cell.watchers?.size ?? 0;
       const { name } = cell.machine;
       let report = machines.get(name);
-      if (report === undefined) machines.set(name, (report = { name, count: 0, restarts: 0, queued: 0, queuedBytes: 0, deepest: 0, heldTurns: 0 }));
+      if (report === undefined)
+        machines.set(name, (report = { name, count: 0, restarts: 0, queued: 0, queuedBytes: 0, deepest: 0, heldTurns: 0 }));
       const { messages, bytes } = cell.mailbox;
       report.count++;
       report.restarts += cell.restarts;
@@ -125,6 +130,7 @@ export class Inspector {
       openAsks,
       tasks,
       monitors,
+      watchers,
       bridges: bridges.report(),
       ...this.#loopDelay(),
     };
@@ -133,7 +139,8 @@ export class Inspector {
   /** The fullest mailboxes first. */
   list({ kind, limit = Infinity }: ListQuery = {}): ActorReport[] {
     const cells: Cell[] = [];
-    for (const cell of this.#parts.slots.cells) if (cell !== undefined && (kind === undefined || cell.machine.name === kind)) cells.push(cell);
+    for (const cell of this.#parts.slots.cells)
+      if (cell !== undefined && (kind === undefined || cell.machine.name === kind)) cells.push(cell);
     cells.sort((one, other) => other.mailbox.messages - one.mailbox.messages || one.id - other.id);
     return cells.slice(0, limit).map(reportOf);
   }
@@ -156,7 +163,11 @@ export class Inspector {
     if (delay === undefined || delay.count === 0) return { loopDelayP50Ms: 0, loopDelayP99Ms: 0, loopDelayMaxMs: 0 };
     // The histogram's samples are the whole interval between two looks, not only what it was late.
     const late = (ns: number): number => Math.max(0, ns / NS_PER_MS - DELAY_RESOLUTION_MS);
-    const figures = { loopDelayP50Ms: late(delay.percentile(50)), loopDelayP99Ms: late(delay.percentile(99)), loopDelayMaxMs: late(delay.max) };
+    const figures = {
+      loopDelayP50Ms: late(delay.percentile(50)),
+      loopDelayP99Ms: late(delay.percentile(99)),
+      loopDelayMaxMs: late(delay.max),
+    };
     const nowMs = this.#nowMs();
     if (nowMs - this.#delaySinceMs >= DELAY_WINDOW_MS) {
       delay.reset();

@@ -2,8 +2,8 @@ import { threadId } from 'node:worker_threads';
 import type { ActorRef, AnyMachine, ExitReason, Message, ReplyTo } from './actor.ts';
 import { AskTable } from './asks.ts';
 import type { AskOutcome, PendingAsk } from './asks.ts';
+import { BridgeEnd } from './bridge-end.ts';
 import { Bridges } from './bridge.ts';
-import type { BridgePort } from './bridge.ts';
 import { DUE_CRASH_ON_MESSAGE, DUE_KILL, STOPPING } from './cell.ts';
 import type { Cell, TraceSink } from './cell.ts';
 import { systemClock } from './clock.ts';
@@ -17,6 +17,7 @@ import type { KernelLimits } from './limits.ts';
 import { ASK, LIFE, SegmentPool, STOP, VALUE_SHIFT } from './mailbox.ts';
 import type { KernelObserver } from './observer.ts';
 import type { KernelParts } from './parts.ts';
+import type { BridgePort } from './peer.ts';
 import { Registry } from './registry.ts';
 import type { Entity, EntityDefinition } from './registry.ts';
 import { inject, Runner } from './runner.ts';
@@ -110,7 +111,7 @@ export class Kernel {
       wheel,
       deliver: (cell, event) => parts.delivery.notify(cell, event, LIFE | (cell.incarnation << VALUE_SHIFT)),
     });
-    parts.bridges = this.#makeBridges(parts);
+    parts.bridges = new Bridges({ node, worker, limits, host: new BridgeEnd(parts, (lost) => this.workerDown(lost)) });
     parts.delivery = new Delivery(parts);
     parts.watches = new Watches(parts);
     parts.turn = new TurnBuffer(this.#turnHost(parts));
@@ -354,41 +355,6 @@ export class Kernel {
     while (!isOver() && this.clock.monotonicMs() < endMs) await new Promise<void>((resolve) => this.clock.schedule(DRAIN_POLL_MS, resolve));
   }
 
-  #makeBridges(parts: KernelParts): Bridges {
-    return new Bridges({
-      node: parts.node,
-      worker: parts.worker,
-      limits: parts.limits,
-      host: {
-        arm: () => parts.scheduler.arm(),
-        bounce: (from, ask, message, reason) => parts.delivery.bounce(from, ask, message, reason),
-        lost: (worker) => this.workerDown(worker),
-        entityKinds: () => parts.registry.list.map(({ kind }) => kind),
-        notCloneable: (from, error) => {
-          const cell = from === 0 ? undefined : parts.slots.get(from);
-          parts.observer.failed?.({ what: 'not_cloneable', machine: cell?.machine.name, error });
-          if (cell === undefined) return;
-          inject(cell, 'effect', error);
-          parts.scheduler.rouse(cell);
-        },
-        sink: {
-          send: (to, message, from, ask) => void parts.delivery.sendLocal(to, message, from, ask),
-          sendNamed: (kind, key, message, from, ask) => {
-            const entity = parts.registry.find(kind);
-            if (entity === undefined) parts.delivery.bounce(from, ask, message, 'no_actor');
-            else parts.delivery.sendNamedLocal(entity, key, message, from, ask);
-          },
-          answer: (ask, ok, result) => parts.asks.settle(ask, ok, result),
-          bounce: (to, message, reason) => parts.delivery.bouncedLocal(to, message, reason),
-          monitor: (id, watcher) => parts.watches.add(id, watcher),
-          demonitor: (id, watcher) => parts.watches.remove(id, watcher),
-          down: (watcher, ref, reason) => parts.watches.told(watcher, { kind: 'down', ref, reason }),
-          restarted: (watcher, ref) => parts.watches.told(watcher, { kind: 'restarted', ref }),
-        },
-      },
-    });
-  }
-
   #turnHost(parts: KernelParts): ConstructorParameters<typeof TurnBuffer>[0] {
     return {
       reserve: (machine, args) => parts.life.reserve(machine, args),
@@ -407,6 +373,7 @@ export class Kernel {
   #checkAskOrder(cell: Cell, target: string | undefined): void {
     const from = this.#askOrder.get(cell.machine.name);
     const to = target === undefined ? undefined : this.#askOrder.get(target);
-    if (from !== undefined && to !== undefined && to <= from) throw new Error(`${cell.machine.name} must not ask ${target}: they could wait for each other`);
+    if (from !== undefined && to !== undefined && to <= from)
+      throw new Error(`${cell.machine.name} must not ask ${target}: they could wait for each other`);
   }
 }

@@ -258,7 +258,8 @@ export class Life {
   #returnOne(successor: Entity | undefined, key: string, message: unknown, from: ReturnAddress, flags: number): void {
     const { delivery } = this.#parts;
     if ((flags & TYPE_MASK) > NAMED) return;
-    if (successor !== undefined && (flags & TYPE_MASK) === NAMED) delivery.sendNamedLocal(successor, key, message as Message, from, flags & ASK);
+    if (successor !== undefined && (flags & TYPE_MASK) === NAMED)
+      delivery.sendNamedLocal(successor, key, message as Message, from, flags & ASK);
     else delivery.bounce(from, flags & ASK, message as Message, 'no_actor');
   }
 }

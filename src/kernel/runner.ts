@@ -108,7 +108,9 @@ export class Runner implements Performer {
     const { states } = cell.machine;
     const handler: unknown = typeof state === 'string' && Object.hasOwn(states, state) ? states[state] : undefined;
     if (typeof handler === 'function') return handler as Handler;
-    throw new Error(`${cell.machine.name} returned ${state instanceof Promise ? 'a promise' : String(state)}, which is not one of its states`);
+    throw new Error(
+      `${cell.machine.name} returned ${state instanceof Promise ? 'a promise' : String(state)}, which is not one of its states`,
+    );
   }
 
   /** The turn that has just ended well, from `init` and `recover` as from a state function. */
@@ -400,14 +402,13 @@ export class Runner implements Performer {
     open.set(watchKey(question.ask, question.worker), question);
   }
 
-  /** An operation that left threw: a bug of the actor, which crashes after the others have left too. */
+  /** An operation that left threw: a bug of the actor, which crashes in its next go, after the others have left too. */
   #effectFailed(cell: Cell, error: unknown): void {
     if (cell.phase >= STOPPING) {
       this.#parts.observer.failed?.({ what: 'effect', machine: cell.machine.name, error });
       return;
     }
     inject(cell, 'effect', error);
-    this.#scheduler.rouse(cell);
   }
 
   /** Puts the turn behind its barriers and those before it. */
@@ -416,7 +417,8 @@ export class Runner implements Performer {
     const held = (cell.held ??= new Held());
     for (let at = 0; at < turn.count; at += STRIDE) {
       const operation = turn.ops[at];
-      if (operation === OP_ASK || operation === OP_ASK_NAMED) this.#parts.asks.open(turn.ops[at + 3] as PendingAsk, this.#scheduler.nowMs());
+      if (operation === OP_ASK || operation === OP_ASK_NAMED)
+        this.#parts.asks.open(turn.ops[at + 3] as PendingAsk, this.#scheduler.nowMs());
     }
     const wasEmpty = held.isEmpty;
     held.append(turn.barriers, turn.barrierCount, turn.ops, turn.count);
@@ -435,7 +437,6 @@ export class Runner implements Performer {
     if (barrier.settled && barrier.error !== undefined) {
       // Nothing behind it has left; the crash comes with the actor's next go.
       inject(cell, 'hold', barrier.error);
-      this.#scheduler.rouse(cell);
     } else if (held.awaited !== barrier) {
       held.awaited = barrier;
       barrier.onSettled((cell.release ??= () => this.#settled(cell)));

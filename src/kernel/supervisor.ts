@@ -295,7 +295,13 @@ export function supervisorChild(spec: SupervisorSpec, restart: RestartPolicy, sh
 }
 
 /** An actor as a child. */
-export function actorChild<A, M extends Message>(kernel: Kernel, machine: AnyMachine<A, M>, args: A, restart: RestartPolicy, shutdownMs: number): ChildSpec {
+export function actorChild<A, M extends Message>(
+  kernel: Kernel,
+  machine: AnyMachine<A, M>,
+  args: A,
+  restart: RestartPolicy,
+  shutdownMs: number,
+): ChildSpec {
   return {
     id: machine.name,
     restart,

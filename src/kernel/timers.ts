@@ -140,7 +140,8 @@ export class TimerWheel {
     this.#wakeTick = Infinity;
     const nowTick = Math.floor(this.#clock.monotonicMs() / this.#tickMs);
     const lastTick = Math.min(nowTick, this.#cursor + this.#mask + 1);
-    for (let tick = this.#nextInUse(this.#cursor + 1); tick <= lastTick; tick = this.#nextInUse(tick + 1)) this.#collect(tick & this.#mask, nowTick);
+    for (let tick = this.#nextInUse(this.#cursor + 1); tick <= lastTick; tick = this.#nextInUse(tick + 1))
+      this.#collect(tick & this.#mask, nowTick);
     this.#cursor = Math.max(this.#cursor, nowTick);
     this.#isFiring = true;
     this.#fireDue();

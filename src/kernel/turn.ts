@@ -2,7 +2,21 @@ import type { ActorRef, AnyMachine, Barrier, Message, ReplyTo, Turn } from './ac
 import type { PendingAsk } from './asks.ts';
 import type { Cell, KernelMachine } from './cell.ts';
 import {
-  OP_ASK, OP_ASK_NAMED, OP_CANCEL_TIMER, OP_DEMONITOR, OP_EFFECT, OP_FORGET, OP_MONITOR, OP_NOTHING, OP_REPLY, OP_SEND, OP_SEND_NAMED, OP_SPAWN, OP_TASK, OP_TIMER, STRIDE,
+  OP_ASK,
+  OP_ASK_NAMED,
+  OP_CANCEL_TIMER,
+  OP_DEMONITOR,
+  OP_EFFECT,
+  OP_FORGET,
+  OP_MONITOR,
+  OP_NOTHING,
+  OP_REPLY,
+  OP_SEND,
+  OP_SEND_NAMED,
+  OP_SPAWN,
+  OP_TASK,
+  OP_TIMER,
+  STRIDE,
 } from './operations.ts';
 import type { Entity } from './registry.ts';
 

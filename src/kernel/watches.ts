@@ -39,7 +39,8 @@ export class Watches {
     if (watching.has(key)) return;
     watching.set(key, ref);
     if (ref.worker === this.#parts.worker) this.add(ref.id, cell.ref);
-    else if (!this.#parts.bridges.monitor(ref, cell.id)) this.#tell(cell, { kind: 'down', ref, reason: { kind: 'worker_down', worker: ref.worker } });
+    else if (!this.#parts.bridges.monitor(ref, cell.id))
+      this.#tell(cell, { kind: 'down', ref, reason: { kind: 'worker_down', worker: ref.worker } });
   }
 
   /** Ends the watch at the watched side; no event of it is handed over any more. */
@@ -53,7 +54,8 @@ export class Watches {
   /** `watcher` is to be told of the actor `id` here. */
   add(id: number, watcher: ActorRef): void {
     const cell = this.#parts.slots.get(id);
-    if (cell === undefined || cell.phase === ENDED) this.#down(watcher, { node: this.#parts.node, worker: this.#parts.worker, id }, NO_ACTOR);
+    if (cell === undefined || cell.phase === ENDED)
+      this.#down(watcher, { node: this.#parts.node, worker: this.#parts.worker, id }, NO_ACTOR);
     else (cell.watchers ??= new Map()).set(watchKey(watcher.id, watcher.worker), watcher);
   }
 
@@ -96,7 +98,8 @@ export class Watches {
       if (cell === undefined) continue;
       if (cell.watchers !== undefined) for (const [key, watcher] of cell.watchers) if (watcher.worker === worker) cell.watchers.delete(key);
       if (cell.watching === undefined) continue;
-      for (const ref of cell.watching.values()) if (ref.worker === worker) this.#tell(cell, { kind: 'down', ref, reason: { kind: 'worker_down', worker } });
+      for (const ref of cell.watching.values())
+        if (ref.worker === worker) this.#tell(cell, { kind: 'down', ref, reason: { kind: 'worker_down', worker } });
     }
   }
 

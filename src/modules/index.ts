@@ -12,4 +12,16 @@ import roster from './roster/index.ts';
 import time from './time.ts';
 import version from './version.ts';
 
-export const MODULES = [roster, presence, offline, lastActivity, registration, disco, caps, ping, version, time, legacySession] as readonly ModuleSpec[];
+export const MODULES = [
+  roster,
+  presence,
+  offline,
+  lastActivity,
+  registration,
+  disco,
+  caps,
+  ping,
+  version,
+  time,
+  legacySession,
+] as readonly ModuleSpec[];

@@ -65,10 +65,15 @@ export function serverCommands(current: () => Server): CommandTable {
     },
     'session list': async ({ of, limit }) => {
       const isAccount = of?.includes('@') ?? false;
-      const owners = isAccount ? [account(current(), of!).bare] : (await current().sessionOwners()).filter((owner) => of === undefined || owner.endsWith(`@${of}`));
+      const owners = isAccount
+        ? [account(current(), of!).bare]
+        : (await current().sessionOwners()).filter((owner) => of === undefined || owner.endsWith(`@${of}`));
       const rows: SessionRow[] = [];
       for (let i = 0; i < owners.length && rows.length <= limit; i += LISTING_WIDTH) {
-        const statuses = await inChunks(owners.slice(i, i + LISTING_WIDTH), (owner) => current().ask(owner, { kind: 'get_status' }) as Promise<AccountStatus>);
+        const statuses = await inChunks(
+          owners.slice(i, i + LISTING_WIDTH),
+          (owner) => current().ask(owner, { kind: 'get_status' }) as Promise<AccountStatus>,
+        );
         for (const { sessions } of statuses) {
           for (const { jid, remoteAddress, isSecure, boundAtMs, priority } of sessions) {
             const row = { address: jid, remoteAddress, isSecure, sinceMs: boundAtMs };
@@ -90,17 +95,22 @@ export function serverCommands(current: () => Server): CommandTable {
 
 function parse(server: Server, address: string): Jid {
   const jid = parseJid(address);
-  if (jid === undefined || jid.local === '') throw new OperatorError('ERR_ADDRESS', `'${address}' is not the address of an account. It should look like juliet@capulet.lit.`);
+  if (jid === undefined || jid.local === '')
+    throw new OperatorError('ERR_ADDRESS', `'${address}' is not the address of an account. It should look like juliet@capulet.lit.`);
   if (!server.config.hosts.some(({ domain }) => domain === jid.domain)) {
     const domains = server.config.hosts.map(({ domain }) => domain).join(', ');
-    throw new OperatorError('ERR_HOST_UNKNOWN', `This server does not serve '${jid.domain}', only ${domains}. Add the domain to ROOKERY_DOMAIN, or correct the address.`);
+    throw new OperatorError(
+      'ERR_HOST_UNKNOWN',
+      `This server does not serve '${jid.domain}', only ${domains}. Add the domain to ROOKERY_DOMAIN, or correct the address.`,
+    );
   }
   return jid;
 }
 
 function account(server: Server, address: string): Jid {
   const jid = parse(server, address);
-  if (jid.resource !== '') throw new OperatorError('ERR_ADDRESS', `'${address}' names a session; leave out '/${jid.resource}' to name the account.`);
+  if (jid.resource !== '')
+    throw new OperatorError('ERR_ADDRESS', `'${address}' names a session; leave out '/${jid.resource}' to name the account.`);
   return jid;
 }
 
@@ -111,11 +121,21 @@ function found(jid: Jid, isThere: boolean): { readonly address: string } {
 
 function prepared(password: string): ReturnType<typeof opaqueString> & string {
   const result = opaqueString(password);
-  if (result === undefined) throw new OperatorError('ERR_PASSWORD', 'This password is empty or has characters that cannot be typed alike everywhere (control characters). Choose another.');
+  if (result === undefined)
+    throw new OperatorError(
+      'ERR_PASSWORD',
+      'This password is empty or has characters that cannot be typed alike everywhere (control characters). Choose another.',
+    );
   return result;
 }
 
-async function* top(server: Server, intervalMs: number, limit: number, kind: string | undefined, signal: AbortSignal): AsyncIterable<TopFrame> {
+async function* top(
+  server: Server,
+  intervalMs: number,
+  limit: number,
+  kind: string | undefined,
+  signal: AbortSignal,
+): AsyncIterable<TopFrame> {
   while (!signal.aborted) {
     yield await server.topFrame(limit, kind);
     await setTimeout(intervalMs, undefined, { signal }).catch(() => undefined); // nobody looks any more

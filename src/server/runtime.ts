@@ -159,7 +159,12 @@ export class Runtime {
       machine: { ...accountMachine, mailbox },
       args: (key): AccountArgs => ({ environment, key }),
     });
-    kernel.registerEntity({ kind: 'host', home: 'local', machine: { ...hostMachine, mailbox }, args: (key): HostArgs => ({ environment, key }) });
+    kernel.registerEntity({
+      kind: 'host',
+      home: 'local',
+      machine: { ...hostMachine, mailbox },
+      args: (key): HostArgs => ({ environment, key }),
+    });
     for (const kind of ['message', 'presence', 'iq']) kernel.registerCodec(kind, STANZA_CODEC);
     kernel.registerCodec('client_stanza', CLIENT_STANZA_CODEC);
     kernel.registerCodec('undelivered', UNDELIVERED_CODEC);

@@ -71,7 +71,11 @@ export class Server {
   async createAccount(jid: Jid, password: PreparedPassword): Promise<void> {
     const scram = await this.pool.derive(password, this.config.accounts.scramIterations);
     const answer = await this.ask(jid.bare, { kind: 'create_account', scram });
-    if (answer !== 'created') throw new OperatorError('ERR_ACCOUNT_EXISTS', `The account ${jid.bare} exists already. 'rookery user passwd' gives it a new password.`);
+    if (answer !== 'created')
+      throw new OperatorError(
+        'ERR_ACCOUNT_EXISTS',
+        `The account ${jid.bare} exists already. 'rookery user passwd' gives it a new password.`,
+      );
   }
 
   async sessionOwners(): Promise<string[]> {
@@ -116,7 +120,10 @@ export class Server {
   /** Prometheus' text form; asks all workers. */
   async metricsText(): Promise<string> {
     const snapshots = await Promise.all(
-      this.running.map(async (worker): Promise<WorkerSnapshot> => ({ ...(await worker.control.figures()), restarts: (await worker.status()).restarts })),
+      this.running.map(async (worker): Promise<WorkerSnapshot> => ({
+        ...(await worker.control.figures()),
+        restarts: (await worker.status()).restarts,
+      })),
     );
     this.metrics.update(snapshots, { rssBytes: process.memoryUsage.rss(), startedAtMs: this.startedAtMs, pool: this.pool.stats });
     return this.metrics.text();

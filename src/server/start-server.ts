@@ -19,7 +19,7 @@ import { reloadedConfig } from './reload.ts';
 import { Server } from './server.ts';
 import { ensureDataDir, ensureSecret, prepareTls, type PreparedTls } from './startup.ts';
 import { ThreadWorker } from './thread-worker.ts';
-import type { MainControl, WorkerStart } from './worker-control.ts';
+import type { Activity, MainControl, WorkerStart } from './worker-control.ts';
 
 export interface StartInput {
   readonly loaded: LoadedConfig;
@@ -59,7 +59,8 @@ export async function startWholeServer(input: StartInput): Promise<StartedServer
   const control = await openControl(config.dataDir, late, logger);
   const undo: (() => Promise<unknown>)[] = [() => control.close()];
   const undoAll = async (): Promise<void> => {
-    for (const step of undo.splice(0)) await step().catch((error: unknown) => logger.error('stop_failed', { error: error instanceof Error ? error.stack : String(error) }));
+    for (const step of undo.splice(0))
+      await step().catch((error: unknown) => logger.error('stop_failed', { error: error instanceof Error ? error.stack : String(error) }));
   };
   try {
     const secret = ensureSecret(config);
@@ -161,10 +162,14 @@ async function quiet(workers: readonly ThreadWorker[], withinMs: number): Promis
   const running = workers.filter(({ state }) => state === 'running');
   await Promise.allSettled(running.map(({ control }) => control.closeClients()));
   const untilMs = performance.now() + withinMs;
-  // Twice: what was under way from one worker to another may have been missed by both the first time.
-  for (let looks = 0; looks < 2 && performance.now() < untilMs; ) {
-    const pending = await Promise.all(running.map(async (worker) => (worker.state === 'running' ? worker.control.pending().catch(() => 0) : 0)));
-    looks = pending.every((count) => count === 0) ? looks + 1 : 0;
+  const none: Activity = { waiting: 0, turns: 0 }; // of one that dies meanwhile
+  for (let before = ''; performance.now() < untilMs;) {
+    const activities = await Promise.all(
+      running.map(async (worker) => (worker.state === 'running' ? worker.control.activity().catch(() => none) : none)),
+    );
+    const turns = activities.map((activity) => activity.turns).join(' ');
+    if (turns === before && activities.every(({ waiting }) => waiting === 0)) return;
+    before = turns;
     await setTimeout(QUIET_POLL_MS);
   }
 }

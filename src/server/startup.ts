@@ -14,7 +14,11 @@ export function ensureDataDir({ dataDir }: Config): void {
   try {
     mkdirSync(dataDir, { recursive: true, mode: 0o700 });
   } catch (error) {
-    throw new OperatorError('ERR_DATA_DIR', `The data directory ${dataDir} cannot be made: ${(error as Error).message}. Set ROOKERY_DATA_DIR to one that this user may write.`, { cause: error });
+    throw new OperatorError(
+      'ERR_DATA_DIR',
+      `The data directory ${dataDir} cannot be made: ${(error as Error).message}. Set ROOKERY_DATA_DIR to one that this user may write.`,
+      { cause: error },
+    );
   }
 }
 
@@ -29,7 +33,11 @@ export function ensureSecret({ dataDir }: Config): Buffer {
     if (secret.length === SECRET_BYTES) return secret;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') {
-      throw new OperatorError('ERR_DATA_DIR', `${file} cannot be read: ${(error as Error).message}. It must belong to the user the server runs as.`, { cause: error });
+      throw new OperatorError(
+        'ERR_DATA_DIR',
+        `${file} cannot be read: ${(error as Error).message}. It must belong to the user the server runs as.`,
+        { cause: error },
+      );
     }
   }
   const secret = makeSecret();

@@ -52,7 +52,8 @@ export class ThreadWorker implements WorkerHandle {
   }
 
   get control(): AsyncControl {
-    if (this.remote === undefined) throw new OperatorError('ERR_NOT_READY', `Worker thread ${this.index} is not running just now; try again in a moment.`);
+    if (this.remote === undefined)
+      throw new OperatorError('ERR_NOT_READY', `Worker thread ${this.index} is not running just now; try again in a moment.`);
     return this.remote;
   }
 
@@ -153,7 +154,10 @@ class Calls {
   constructor(remote: AsyncControl) {
     this.control = new Proxy(remote, {
       get: (target, name) =>
-        name === 'then' ? undefined : (...args: unknown[]) => this.call(() => (target[name as keyof AsyncControl] as (...args: unknown[]) => Promise<unknown>)(...args)),
+        name === 'then'
+          ? undefined
+          : (...args: unknown[]) =>
+              this.call(() => (target[name as keyof AsyncControl] as (...args: unknown[]) => Promise<unknown>)(...args)),
     });
   }
 

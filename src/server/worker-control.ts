@@ -54,6 +54,14 @@ export interface ActorView {
   readonly restarts: number;
 }
 
+/** Nothing is under way where, at two looks one after the other, nothing waits on any worker and none has done anything between. */
+export interface Activity {
+  /** Messages in mailboxes, turns that wait for the store, envelopes not posted yet. */
+  readonly waiting: number;
+  /** Turns of actors. */
+  readonly turns: number;
+}
+
 /** What operators and handlers ask of an account, wherever it lives. */
 export type AccountRequest =
   | { readonly kind: 'create_account'; readonly scram: readonly ScramRecord[] }
@@ -86,8 +94,8 @@ export interface WorkerControl {
   reload(config: Config, tlsHosts: readonly TlsHost[]): void;
   /** Takes no more clients and says goodbye to those that are there; resolves when they are gone, or the time for it is over. */
   closeClients(): Promise<void>;
-  /** Messages that wait here or are on their way to another worker: 0 on all workers, and nothing is under way. */
-  pending(): number;
+  /** What waits here, and how much was done so far; see Activity. */
+  activity(): Activity;
   /** `closeClients`, then lets what is under way end; resolves when all is durable. */
   drain(): Promise<void>;
   /** For drills: makes an actor's next turn throw. */

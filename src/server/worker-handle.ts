@@ -20,7 +20,12 @@ export interface WorkerHandle {
 }
 
 /** The part of the status that needs the worker's word. */
-export function workerStatus(index: number, state: WorkerStatus['state'], restarts: number, figures: WorkerFigures | undefined): WorkerStatus {
+export function workerStatus(
+  index: number,
+  state: WorkerStatus['state'],
+  restarts: number,
+  figures: WorkerFigures | undefined,
+): WorkerStatus {
   return {
     worker: index,
     state,

@@ -19,7 +19,16 @@ import { makeLogger, type Logger } from '../observe/log.ts';
 import type { Store } from '../store/store.ts';
 import { parseJid } from '../xmpp/jid.ts';
 import { Runtime } from './runtime.ts';
-import type { AccountRequest, ActorView, ListeningPorts, MainControl, WorkerControl, WorkerFigures, WorkerStart } from './worker-control.ts';
+import type {
+  AccountRequest,
+  Activity,
+  ActorView,
+  ListeningPorts,
+  MainControl,
+  WorkerControl,
+  WorkerFigures,
+  WorkerStart,
+} from './worker-control.ts';
 
 /** How often the watchdog is told that the event loop turns; more often than that looks. */
 const HEARTBEAT_MS = 200;
@@ -169,7 +178,8 @@ export class WorkerService implements WorkerControl {
     this.running.reload(config);
     this.logger.level = config.log.level;
     this.admission.setLimits(admissionLimits(config));
-    for (const { severity, text } of this.tls?.reload(this.tlsSettings()) ?? []) this.logger[severity === 'error' ? 'error' : 'warn']('certificate', { text });
+    for (const { severity, text } of this.tls?.reload(this.tlsSettings()) ?? [])
+      this.logger[severity === 'error' ? 'error' : 'warn']('certificate', { text });
   }
 
   async closeClients(): Promise<void> {
@@ -177,10 +187,10 @@ export class WorkerService implements WorkerControl {
     await this.runtime?.closeConnections(this.config.stopMs);
   }
 
-  pending(): number {
-    const { machines, bridges } = this.kernel.inspect();
-    const waiting = machines.reduce((sum, { queued, heldTurns }) => sum + queued + heldTurns, 0);
-    return bridges.reduce((sum, { queuedEnvelopes, unackedEnvelopes }) => sum + queuedEnvelopes + unackedEnvelopes, waiting);
+  activity(): Activity {
+    const { machines, bridges, turns } = this.kernel.inspect();
+    const here = machines.reduce((sum, { queued, heldTurns }) => sum + queued + heldTurns, 0);
+    return { waiting: bridges.reduce((sum, { queuedEnvelopes }) => sum + queuedEnvelopes, here), turns };
   }
 
   async drain(): Promise<void> {

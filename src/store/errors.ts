@@ -52,10 +52,18 @@ export function storeErrorFrom(error: unknown, path: string): StoreError {
     return new StoreError('ERR_STORE_FULL', `No space is left for the store at ${path}. Free some; nothing was half-written.`, error);
   }
   if (UNWRITABLE.has(code) || /Permission denied|Read-only file system/.test(message)) {
-    return new StoreError('ERR_STORE_UNWRITABLE', `The store at ${path} cannot be written. Check the directory's owner, permissions and mount.`, error);
+    return new StoreError(
+      'ERR_STORE_UNWRITABLE',
+      `The store at ${path} cannot be written. Check the directory's owner, permissions and mount.`,
+      error,
+    );
   }
   if (/MDB_INVALID|MDB_VERSION_MISMATCH|MDB_CORRUPTED|MDB_PAGE_NOTFOUND/.test(message)) return storeCorrupt(path, message, error);
-  return new StoreError('ERR_STORE_IO', `The store at ${path} failed: ${message}. Check the disk and the system log; restart when it is mended.`, error);
+  return new StoreError(
+    'ERR_STORE_IO',
+    `The store at ${path} failed: ${message}. Check the disk and the system log; restart when it is mended.`,
+    error,
+  );
 }
 
 /** The files are there but are not a store this code can read. */

@@ -184,7 +184,12 @@ export class MemoryStore implements Store {
       const before = rows.get(suffix);
       group.undo.push(() => (before === undefined ? rows.delete(suffix) : rows.set(suffix, before)));
       if (change.value === undefined) rows.delete(suffix);
-      else rows.set(suffix, { key: change.key.map((part) => (part === 0 ? 0 : part)), bytes: change.value.slice(), version: change.table.version });
+      else
+        rows.set(suffix, {
+          key: change.key.map((part) => (part === 0 ? 0 : part)),
+          bytes: change.value.slice(),
+          version: change.table.version,
+        });
     }
     partition.version = ++this.#commits;
     partition.sorted = undefined;

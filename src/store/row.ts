@@ -37,7 +37,10 @@ export function packSuffix(table: TableName, key: Key): Packed {
 /** Throws StoreError `ERR_STORE_KEY` if a backend could not take the key. */
 export function checkKeyBytes(partition: Packed, suffix: Packed): void {
   if (partition.length + suffix.length <= MAX_KEY_BYTES) return;
-  throw new StoreError('ERR_STORE_KEY', `A key of ${partition.length + suffix.length} bytes is too long: at most ${MAX_KEY_BYTES}, a part counts ${MAX_PART_BYTES + 23} at most.`);
+  throw new StoreError(
+    'ERR_STORE_KEY',
+    `A key of ${partition.length + suffix.length} bytes is too long: at most ${MAX_KEY_BYTES}, a part counts ${MAX_PART_BYTES + 23} at most.`,
+  );
 }
 
 /** Bounds within a partition: `start` included, `end` excluded. Empty where `start >= end`. */
@@ -137,7 +140,11 @@ export function decodeEncoded<V>(table: Table<V>, partition: string, bytes: Uint
 
 function undecodable(table: TableName, partition: string, cause: unknown): StoreError {
   const why = cause instanceof Error ? cause.message : 'no row of this store';
-  return new StoreError('ERR_STORE_DECODE', `A row of table ${table.name} in partition ${partition} cannot be decoded (${why}). It was written by other code: check the versions.`, cause);
+  return new StoreError(
+    'ERR_STORE_DECODE',
+    `A row of table ${table.name} in partition ${partition} cannot be decoded (${why}). It was written by other code: check the versions.`,
+    cause,
+  );
 }
 
 function varuint(value: number): Packed {

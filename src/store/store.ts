@@ -14,6 +14,7 @@ export interface Table<V> {
   readonly name: string;
   /** Of the encoding; stored with each row. */
   readonly version: number;
+  /** The bytes must stay as they are until the batch is committed. */
   encode(value: V): Uint8Array;
   /** `version` is the row's; older ones are migrated here. Throws on bytes it never wrote. */
   decode(bytes: Uint8Array, version: number): V;
@@ -84,9 +85,15 @@ export interface Store extends AsyncDisposable {
   /**
    * Writes `batch` atomically. Batches committed by one thread to one partition are applied in
    * call order. With `expect`, fails with VersionConflict unless the partition's version (bumped by
-   * each commit, 0 at first) is that.
+   * each commit, 0 at first) is that. The thread itself reads the changes from now on, whether settled or
+   * not; every other thread does once they have settled. Two threads must not commit to one partition at
+   * the same time: it has one owner.
    */
   commit(batch: Batch, expect?: number): Commit;
+  /**
+   * 0 for a partition without rows and after `erase`, else a number that grows with every commit, not by one. Kept
+   * from the first time it is asked for, so it costs partitions nothing that never need it.
+   */
   version(partition: string): Promise<number>;
   /** Removes every row of the partition, whatever its table. */
   erase(partition: string): Commit;

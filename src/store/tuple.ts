@@ -112,7 +112,7 @@ function escape(bytes: string): string {
 
 /** The index of the terminating 00; -1 if there is none, or the string was shortened. */
 function endOfString(packed: Packed, from: number): number {
-  for (let at = from; ; ) {
+  for (let at = from; ;) {
     const nul = packed.indexOf('\x00', at);
     if (nul < 0) return -1;
     const next = packed.charCodeAt(nul + 1);
@@ -128,7 +128,8 @@ function unpackString(bytes: string): string {
 }
 
 function packNumber(part: KeyPart): Packed {
-  if (typeof part !== 'number' || Number.isNaN(part)) throw new StoreError('ERR_STORE_KEY', `A key part must be a string or a number, not ${String(part)}.`);
+  if (typeof part !== 'number' || Number.isNaN(part))
+    throw new StoreError('ERR_STORE_KEY', `A key part must be a string or a number, not ${String(part)}.`);
   double.setFloat64(0, part === 0 ? 0 : part); // -0 is 0
   let high = double.getUint32(0);
   let low = double.getUint32(4);

@@ -69,7 +69,8 @@ export class Stanza {
     this.body = init.body ?? '';
     this.children = init.children ?? NO_CHILDREN;
     // All that a peer chooses the length of, or limits by size would be none.
-    this.bytes = this.body.length + HEADER_BYTES + (init.id === undefined ? 0 : init.id.length) + (init.lang === undefined ? 0 : init.lang.length);
+    this.bytes =
+      this.body.length + HEADER_BYTES + (init.id === undefined ? 0 : init.id.length) + (init.lang === undefined ? 0 : init.lang.length);
     this.hasTo = init.hasTo ?? true;
     this.tree = undefined;
   }
@@ -97,7 +98,16 @@ export class Stanza {
 
   /** The same content under other addresses. */
   readdressed(from: Jid, to: Jid): Stanza {
-    return new Stanza({ kind: this.kind, type: this.type, id: this.id, lang: this.lang, body: this.body, children: this.children, from, to });
+    return new Stanza({
+      kind: this.kind,
+      type: this.type,
+      id: this.id,
+      lang: this.lang,
+      body: this.body,
+      children: this.children,
+      from,
+      to,
+    });
   }
 
   /** The same header with other content. */
@@ -184,7 +194,15 @@ export interface RefusedStanza {
 }
 
 const MESSAGE_TYPES: ReadonlySet<string> = new Set<MessageType>(['normal', 'chat', 'groupchat', 'headline', 'error']);
-const PRESENCE_TYPES: ReadonlySet<string> = new Set<string>(['unavailable', 'subscribe', 'subscribed', 'unsubscribe', 'unsubscribed', 'probe', 'error']);
+const PRESENCE_TYPES: ReadonlySet<string> = new Set<string>([
+  'unavailable',
+  'subscribe',
+  'subscribed',
+  'unsubscribe',
+  'unsubscribed',
+  'probe',
+  'error',
+]);
 const IQ_TYPES: ReadonlySet<string> = new Set<IqType>(['get', 'set', 'result', 'error']);
 
 /**
@@ -236,7 +254,17 @@ export function readStanza(frame: Frame, from: Jid, implicitTo: Jid, implicitLan
       if (type === 'result' && frame.children.length > 1) return refuse(new StanzaError('bad-request'));
       break;
   }
-  return new Stanza({ kind, type: type as StanzaType, to, from, id, lang, body: frame.body, children: frame.children, hasTo: toText !== undefined });
+  return new Stanza({
+    kind,
+    type: type as StanzaType,
+    to,
+    from,
+    id,
+    lang,
+    body: frame.body,
+    children: frame.children,
+    hasTo: toText !== undefined,
+  });
 
   function refuse(error: StanzaError): RefusedStanza {
     return { kind: 'refused', stanzaKind: kind, type: type ?? '', id, to: toText, error };

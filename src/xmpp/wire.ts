@@ -12,7 +12,17 @@ export interface WireCursor {
 }
 
 export function writeStanza(stanza: Stanza, out: unknown[]): void {
-  out.push(stanza.kind, stanza.type, stanza.from.full, stanza.to.full, stanza.id, stanza.lang, stanza.body, stanza.hasTo, stanza.children.length);
+  out.push(
+    stanza.kind,
+    stanza.type,
+    stanza.from.full,
+    stanza.to.full,
+    stanza.id,
+    stanza.lang,
+    stanza.body,
+    stanza.hasTo,
+    stanza.children.length,
+  );
   for (const child of stanza.children) out.push(child.name, child.ns);
 }
 

@@ -30,22 +30,27 @@ for (const [lang, expected] of [
   ['de', `xml:lang='de'`],
   ['x'.repeat(5_000), ''],
 ] as const) {
-  scenario(`RFC 6120 §4.7.4, §8.1.5: stanzas are in the stream's language unless they say otherwise (${lang.slice(0, 2)})`, async (scene) => {
-    const { juliet } = scene.cast;
-    await juliet.becomesAvailable();
-    scene.cast.offline('romeo');
-    await scene.cast.ready();
-    const client = await scene.opened();
-    await client.sends(`<auth xmlns='${SASL}' mechanism='PLAIN'>${base64(`\0romeo\0${scene.cast.passwordOf('romeo')}`)}</auth>`);
-    await client.receives(`<success xmlns='${SASL}'>{any}</success>`);
-    await client.beginsStream({ 'xml:lang': lang });
-    await client.binds('orchard');
-    await client.sends(`<message to='${juliet.full}'><body>1</body></message><message xml:lang='fr' to='${juliet.full}'><body>2</body></message>`);
-    await juliet.receives(`<message ${expected}><body>1</body></message>`);
-    await juliet.receives(`<message xml:lang='fr'><body>2</body></message>`);
-    const [sent] = scene.wireOf(juliet.full).text.match(/<message [^>]*><body>1/)!;
-    assert.equal(sent.includes('xml:lang'), expected !== '');
-  });
+  scenario(
+    `RFC 6120 §4.7.4, §8.1.5: stanzas are in the stream's language unless they say otherwise (${lang.slice(0, 2)})`,
+    async (scene) => {
+      const { juliet } = scene.cast;
+      await juliet.becomesAvailable();
+      scene.cast.offline('romeo');
+      await scene.cast.ready();
+      const client = await scene.opened();
+      await client.sends(`<auth xmlns='${SASL}' mechanism='PLAIN'>${base64(`\0romeo\0${scene.cast.passwordOf('romeo')}`)}</auth>`);
+      await client.receives(`<success xmlns='${SASL}'>{any}</success>`);
+      await client.beginsStream({ 'xml:lang': lang });
+      await client.binds('orchard');
+      await client.sends(
+        `<message to='${juliet.full}'><body>1</body></message><message xml:lang='fr' to='${juliet.full}'><body>2</body></message>`,
+      );
+      await juliet.receives(`<message ${expected}><body>1</body></message>`);
+      await juliet.receives(`<message xml:lang='fr'><body>2</body></message>`);
+      const [sent] = scene.wireOf(juliet.full).text.match(/<message [^>]*><body>1/)!;
+      assert.equal(sent.includes('xml:lang'), expected !== '');
+    },
+  );
 }
 
 scenario('RFC 6120 §6.3.5: white space after <auth/> is no offence; anything else is', async (scene) => {

@@ -59,6 +59,9 @@ export function storeConformance(name: string, open: () => Promise<StoreSubject>
       await store.commit(new Batch(JULIET).delete(notes, ['a'])).promise;
       assert.equal(await store.get(notes, JULIET, ['a']), undefined);
       await store.commit(new Batch(JULIET).delete(notes, ['a'])).promise;
+      await store.commit(put(JULIET, [], 'the only one')).promise;
+      assert.deepEqual(await store.get(notes, JULIET, []), { text: 'the only one' });
+      assert.deepEqual(await keysOf(store, JULIET), [[]]);
     });
 
     check('partitions, tables and keys are told apart', async (store) => {
@@ -230,7 +233,10 @@ export function storeConformance(name: string, open: () => Promise<StoreSubject>
         assert.deepEqual(await keysOf(store, partition, { prefix: ['item', key] }), [['item', key, 7]]);
       }
       const listed = (await keysOf(store, partition)).map((key) => key[1] as string);
-      assert.deepEqual(listed.map((key) => key[0]), ['a', 'a', 'a', 'b', 'c']);
+      assert.deepEqual(
+        listed.map((key) => key[0]),
+        ['a', 'a', 'a', 'b', 'c'],
+      );
       assert.deepEqual(listed.toSorted(), keys.toSorted());
       assert.deepEqual(await texts(store, sibling), ['other']);
       const found = await store.partitions(notes);
@@ -244,13 +250,21 @@ export function storeConformance(name: string, open: () => Promise<StoreSubject>
     });
 
     check('a batch with a key that cannot be stored is refused as a whole: ERR_STORE_KEY', async (store) => {
-      const bad: Key[] = [[NaN], ['\ud800'], ['x', undefined as unknown as KeyPart], Array.from({ length: 12 }, (_, i) => `${i}`.repeat(300))];
+      const bad: Key[] = [
+        [NaN],
+        ['\ud800'],
+        ['x', undefined as unknown as KeyPart],
+        Array.from({ length: 12 }, (_, i) => `${i}`.repeat(300)),
+      ];
       for (const key of bad) {
         const commit = store.commit(put(JULIET, ['good'], 'x').put(notes, key, { text: 'bad' }));
         await assert.rejects(commit.promise, withCode('ERR_STORE_KEY'), JSON.stringify(key));
       }
       await assert.rejects(store.commit(new Batch('\ud800').put(notes, [1], { text: 'x' })).promise, withCode('ERR_STORE_KEY'));
-      await assert.rejects(store.commit(new Batch(JULIET).put({ ...notes, name: 'Not a name' }, [1], { text: 'x' })).promise, withCode('ERR_STORE_KEY'));
+      await assert.rejects(
+        store.commit(new Batch(JULIET).put({ ...notes, name: 'Not a name' }, [1], { text: 'x' })).promise,
+        withCode('ERR_STORE_KEY'),
+      );
       assert.equal(await store.get(notes, JULIET, ['good']), undefined);
       await store.commit(put(JULIET, ['good'], 'now')).promise;
       assert.deepEqual(await texts(store, JULIET), ['now']);

@@ -13,7 +13,14 @@ export function failingStore(): FailingStore {
   const failing = { commits: false, reads: false };
   const inner = openMemory();
   const error = new StoreError('ERR_STORE_FULL' as ConstructorParameters<typeof StoreError>[0], 'the disk is full');
-  const failed: Commit = { settled: true, error, onSettled: (callback) => callback(), get promise() { return Promise.reject(error); } };
+  const failed: Commit = {
+    settled: true,
+    error,
+    onSettled: (callback) => callback(),
+    get promise() {
+      return Promise.reject(error);
+    },
+  };
   const store = new Proxy<Store>(inner, {
     get(target, name) {
       const value: unknown = Reflect.get(target, name, target);

@@ -23,30 +23,37 @@ function stanza(from: string, to: string, init: Pick<StanzaInit, 'kind' | 'type'
   return makeStanza({ ...init, from: parseJid(from)!, to: parseJid(to)! }, content);
 }
 
-scenario('RFC 6120 §4.4: what comes for a connection that is closing is kept for the account, or goes to its other sessions once', { connection: { clientFollowsEnd: false } }, async (scene) => {
-  const { romeo, juliet, chamber } = scene.cast;
-  for (const client of [romeo, juliet]) await client.becomesAvailable();
-  const connection = connectionOf(scene, juliet.full);
-  scene.kernel.send(connection, FAREWELL);
-  scene.kernel.send(connection, stanza(romeo.full, juliet.bare, { kind: 'message', type: 'chat', id: 'kept' }));
-  scene.kernel.send(connection, stanza(romeo.full, juliet.full, { kind: 'iq', type: 'get', id: 'asked' }));
-  scene.kernel.send(connection, stanza(romeo.full, juliet.full, { kind: 'presence', type: 'available', id: 'seen' }));
-  await scene.settle();
-  await romeo.receives(`<iq type='error' id='asked' from='${juliet.full}'>${UNAVAILABLE}</iq>`);
-  await romeo.receivesNothing();
-  await chamber.sends('<presence/>');
-  await chamber.takes('the message', ({ attrs }) => attrs['id'] === 'kept');
-  await chamber.sync();
-  await chamber.collects();
-  // With another session that takes messages, both were given it: it is not delivered again.
-  const second = connectionOf(scene, chamber.full);
-  await scene.cast.balcony.becomesAvailable();
-  await scene.cast.balcony.collects();
-  scene.kernel.send(second, FAREWELL);
-  scene.kernel.send(second, stanza(romeo.full, juliet.bare, { kind: 'message', type: 'chat', id: 'both' }));
-  await scene.settle();
-  assert.deepEqual((await scene.cast.balcony.collects()).filter(({ name }) => name === 'message'), []);
-});
+scenario(
+  'RFC 6120 §4.4: what comes for a connection that is closing is kept for the account, or goes to its other sessions once',
+  { connection: { clientFollowsEnd: false } },
+  async (scene) => {
+    const { romeo, juliet, chamber } = scene.cast;
+    for (const client of [romeo, juliet]) await client.becomesAvailable();
+    const connection = connectionOf(scene, juliet.full);
+    scene.kernel.send(connection, FAREWELL);
+    scene.kernel.send(connection, stanza(romeo.full, juliet.bare, { kind: 'message', type: 'chat', id: 'kept' }));
+    scene.kernel.send(connection, stanza(romeo.full, juliet.full, { kind: 'iq', type: 'get', id: 'asked' }));
+    scene.kernel.send(connection, stanza(romeo.full, juliet.full, { kind: 'presence', type: 'available', id: 'seen' }));
+    await scene.settle();
+    await romeo.receives(`<iq type='error' id='asked' from='${juliet.full}'>${UNAVAILABLE}</iq>`);
+    await romeo.receivesNothing();
+    await chamber.sends('<presence/>');
+    await chamber.takes('the message', ({ attrs }) => attrs['id'] === 'kept');
+    await chamber.sync();
+    await chamber.collects();
+    // With another session that takes messages, both were given it: it is not delivered again.
+    const second = connectionOf(scene, chamber.full);
+    await scene.cast.balcony.sends('<presence/>');
+    await scene.cast.balcony.collects();
+    scene.kernel.send(second, FAREWELL);
+    scene.kernel.send(second, stanza(romeo.full, juliet.bare, { kind: 'message', type: 'chat', id: 'both' }));
+    await scene.settle();
+    assert.deepEqual(
+      (await scene.cast.balcony.collects()).filter(({ name }) => name === 'message'),
+      [],
+    );
+  },
+);
 
 scenario('RFC 6121 §8.5.3.2.2: presence for a connection that has just gone is answered with nothing', async (scene) => {
   const { romeo, juliet } = scene.cast;
@@ -61,39 +68,49 @@ scenario('RFC 6121 §8.5.3.2.2: presence for a connection that has just gone is 
   await romeo.receivesNothing();
 });
 
-scenario('a connection whose mailbox is full is closed all the same, as soon as there is room', { config: { limits: { mailboxMessages: 16 } } }, async (scene) => {
-  const { juliet } = scene.cast;
-  await juliet.becomesAvailable();
-  const connection = connectionOf(scene, juliet.full);
-  const kicked = scene.runtime.ask(parseJid(juliet.bare)!.bare, { kind: 'kick', resource: undefined, reason: 'kicked' });
-  for (let i = 0; i < 16; i++) assert.ok(scene.kernel.send(connection, stanza(DOMAIN, juliet.full, { kind: 'message', type: 'normal' })));
-  await scene.settle();
-  assert.equal(await kicked, 1);
-  await juliet.collects().catch(() => undefined);
-  await scene.advance(1_000);
-  assert.equal(scene.runtime.counters.closed.get('kicked'), 1);
-});
+scenario(
+  'a connection whose mailbox is full is closed all the same, as soon as there is room',
+  { config: { limits: { mailboxMessages: 16 } } },
+  async (scene) => {
+    const { juliet } = scene.cast;
+    await juliet.becomesAvailable();
+    const connection = connectionOf(scene, juliet.full);
+    const kicked = scene.runtime.ask(parseJid(juliet.bare)!.bare, { kind: 'kick', resource: undefined, reason: 'kicked' });
+    for (let i = 0; i < 16; i++) assert.ok(scene.kernel.send(connection, stanza(DOMAIN, juliet.full, { kind: 'message', type: 'normal' })));
+    await scene.settle();
+    assert.equal(await kicked, 1);
+    await juliet.collects().catch(() => undefined);
+    await scene.advance(1_000);
+    assert.equal(scene.runtime.counters.closed.get('kicked'), 1);
+  },
+);
 
-scenario('what a client sends while its connection\'s mailbox is full is handled later, not lost; nor is the news that it has left', { config: { limits: { mailboxMessages: 16 } } }, async (scene) => {
-  const { juliet } = scene.cast;
-  await juliet.becomesAvailable();
-  const connection = connectionOf(scene, juliet.full);
-  const { client } = scene.wireOf(juliet.full);
-  const fill = (): void => {
-    while (scene.kernel.send(connection, stanza(DOMAIN, juliet.full, { kind: 'message', type: 'normal' })));
-  };
-  fill();
-  client.write(`<iq type='get' id='q'><query xmlns='jabber:iq:roster'/></iq><iq type='get' id='r' to='${DOMAIN}'><ping xmlns='urn:xmpp:ping'/></iq>`);
-  client.settle();
-  await scene.settle();
-  await juliet.takes('the answer', ({ attrs }) => attrs['id'] === 'q');
-  await juliet.takes('the answer', ({ attrs }) => attrs['id'] === 'r');
-  fill();
-  client.reset();
-  client.settle();
-  await scene.settle();
-  assert.equal(scene.count('c2s'), 0);
-});
+scenario(
+  "what a client sends while its connection's mailbox is full is handled later, not lost; nor is the news that it has left",
+  { config: { limits: { mailboxMessages: 16 } } },
+  async (scene) => {
+    const { juliet } = scene.cast;
+    await juliet.becomesAvailable();
+    const connection = connectionOf(scene, juliet.full);
+    const { client } = scene.wireOf(juliet.full);
+    const fill = (): void => {
+      while (scene.kernel.send(connection, stanza(DOMAIN, juliet.full, { kind: 'message', type: 'normal' })));
+    };
+    fill();
+    client.write(
+      `<iq type='get' id='q'><query xmlns='jabber:iq:roster'/></iq><iq type='get' id='r' to='${DOMAIN}'><ping xmlns='urn:xmpp:ping'/></iq>`,
+    );
+    client.settle();
+    await scene.settle();
+    await juliet.takes('the answer', ({ attrs }) => attrs['id'] === 'q');
+    await juliet.takes('the answer', ({ attrs }) => attrs['id'] === 'r');
+    fill();
+    client.reset();
+    client.settle();
+    await scene.settle();
+    assert.equal(scene.count('c2s'), 0);
+  },
+);
 
 interface Late {
   readonly answers: ((answer: IqAnswer) => void)[];
@@ -118,33 +135,44 @@ function late(): Late {
 const ask = (id: string, to: string): string => `<iq type='get' id='${id}' to='${to}'><late xmlns='${SLOW}'/></iq>`;
 
 const removal = late();
-scenario('a request under way when its account is removed is answered, and the account leaves the memory', { modules: [removal.module] }, async (scene) => {
-  const { romeo } = scene.cast;
-  const juliet = scene.cast.offline('juliet');
-  await romeo.sends(ask('q', juliet.bare));
-  assert.equal(await scene.ask('juliet', { kind: 'remove_account' }), 'removed');
-  await romeo.receives(`<iq type='error' id='q' from='${juliet.bare}'>${UNAVAILABLE}</iq>`);
-  for (const answer of removal.answers) answer(EMPTY_RESULT);
-  await romeo.receivesNothing();
-  await scene.advance(5_000);
-  assert.equal(scene.kernel.find('account', juliet.bare), undefined);
-});
+scenario(
+  'a request under way when its account is removed is answered, and the account leaves the memory',
+  { modules: [removal.module] },
+  async (scene) => {
+    const { romeo } = scene.cast;
+    const juliet = scene.cast.offline('juliet');
+    await romeo.sends(ask('q', juliet.bare));
+    assert.equal(await scene.ask('juliet', { kind: 'remove_account' }), 'removed');
+    await romeo.receives(`<iq type='error' id='q' from='${juliet.bare}'>${UNAVAILABLE}</iq>`);
+    for (const answer of removal.answers) answer(EMPTY_RESULT);
+    await romeo.receivesNothing();
+    await scene.advance(5_000);
+    assert.equal(scene.kernel.find('account', juliet.bare), undefined);
+  },
+);
 
 const hostCrash = late();
-scenario('requests under way when the actor of their host crashes are answered', { modules: [hostCrash.module], mayCrash: true }, async (scene) => {
-  const { romeo } = scene.cast;
-  await romeo.sends(ask('q', DOMAIN));
-  scene.kernel.crash(scene.kernel.find('host', DOMAIN)!, new Error('a drill'));
-  await scene.settle();
-  await romeo.receives(`<iq type='error' id='q' from='${DOMAIN}'>${errorXml('cancel', 'internal-server-error')}</iq>`);
-  for (const answer of hostCrash.answers) answer(EMPTY_RESULT);
-  await romeo.receivesNothing();
-});
+scenario(
+  'requests under way when the actor of their host crashes are answered',
+  { modules: [hostCrash.module], mayCrash: true },
+  async (scene) => {
+    const { romeo } = scene.cast;
+    await romeo.sends(ask('q', DOMAIN));
+    scene.kernel.crash(scene.kernel.find('host', DOMAIN)!, new Error('a drill'));
+    await scene.settle();
+    await romeo.receives(`<iq type='error' id='q' from='${DOMAIN}'>${errorXml('cancel', 'internal-server-error')}</iq>`);
+    for (const answer of hostCrash.answers) answer(EMPTY_RESULT);
+    await romeo.receivesNothing();
+  },
+);
 
 const flood = late();
 scenario('requests that wait for their answer are bounded, per account and per host', { modules: [flood.module] }, async (scene) => {
   const { romeo } = scene.cast;
-  for (const [to, limit] of [[romeo.bare, 256], [DOMAIN, 1_024]] as const) {
+  for (const [to, limit] of [
+    [romeo.bare, 256],
+    [DOMAIN, 1_024],
+  ] as const) {
     for (let i = 0; i < limit; i++) await romeo.writes(ask(`q${i}`, to));
     await romeo.sends(ask('more', to));
     await romeo.receives(`<iq type='error' id='more'>${errorXml('wait', 'resource-constraint')}</iq>`);
@@ -154,25 +182,36 @@ scenario('requests that wait for their answer are bounded, per account and per h
   }
 });
 
-scenario('a session survives a crash of its account exactly once, and a crash while it binds leaves none behind', { mayCrash: true }, async (scene) => {
-  const { romeo, juliet } = scene.cast;
-  for (const client of [romeo, juliet]) await client.becomesAvailable();
-  for (let i = 0; i < 3; i++) {
-    scene.kernel.crash(scene.kernel.find('account', juliet.bare)!, new Error('a drill'));
-    await scene.settle();
-    await romeo.sends(`<message to='${juliet.full}'><body>${i}</body></message>`);
-    await juliet.receives(`<message><body>${i}</body></message>`);
-  }
-  const { sessions } = (await scene.ask('juliet', { kind: 'get_status' })) as AccountStatus;
-  assert.deepEqual(sessions.map(({ jid }) => jid), [juliet.full]);
-  await juliet.drops();
-  assert.deepEqual(((await scene.ask('juliet', { kind: 'get_status' })) as AccountStatus).sessions, [], 'its end was noticed');
-});
+scenario(
+  'a session survives a crash of its account exactly once, and a crash while it binds leaves none behind',
+  { mayCrash: true },
+  async (scene) => {
+    const { romeo, juliet } = scene.cast;
+    for (const client of [romeo, juliet]) await client.becomesAvailable();
+    for (let i = 0; i < 3; i++) {
+      scene.kernel.crash(scene.kernel.find('account', juliet.bare)!, new Error('a drill'));
+      await scene.settle();
+      await romeo.sends(`<message to='${juliet.full}'><body>${i}</body></message>`);
+      await juliet.receives(`<message><body>${i}</body></message>`);
+    }
+    const { sessions } = (await scene.ask('juliet', { kind: 'get_status' })) as AccountStatus;
+    assert.deepEqual(
+      sessions.map(({ jid }) => jid),
+      [juliet.full],
+    );
+    await juliet.drops();
+    assert.deepEqual(((await scene.ask('juliet', { kind: 'get_status' })) as AccountStatus).sessions, [], 'its end was noticed');
+  },
+);
 
-scenario('strangers cannot fill the memory with accounts that do not exist', { config: { limits: { cachedAccounts: 10 } } }, async (scene) => {
-  const { romeo } = scene.cast;
-  for (let i = 0; i < 200; i++) await romeo.writes(`<message type='error' to='nobody${i}@${DOMAIN}'/>`);
-  await romeo.sync();
-  await scene.advance(500);
-  assert.ok(scene.count('account') < 20, `${scene.count('account')} accounts are loaded`);
-});
+scenario(
+  'strangers cannot fill the memory with accounts that do not exist',
+  { config: { limits: { cachedAccounts: 10 } } },
+  async (scene) => {
+    const { romeo } = scene.cast;
+    for (let i = 0; i < 200; i++) await romeo.writes(`<message type='error' to='nobody${i}@${DOMAIN}'/>`);
+    await romeo.sync();
+    await scene.advance(500);
+    assert.ok(scene.count('account') < 20, `${scene.count('account')} accounts are loaded`);
+  },
+);

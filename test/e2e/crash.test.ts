@@ -44,7 +44,11 @@ test('kill -9: every roster change that was answered is there after the restart,
     const again = await logIn(server, 'juliet', 'two');
     const roster = await again.ask(`<iq type='get' id='all'><query xmlns='jabber:iq:roster'/></iq>`, /id='all'.*<\/iq>|id='all'[^>]*\/>/s);
     const found = new Set([...roster.matchAll(/jid='contact(\d+)@example\.org'/g)].map(([, id]) => Number(id)));
-    assert.deepEqual([...kept].filter((id) => !found.has(id)), [], 'answered, but gone');
+    assert.deepEqual(
+      [...kept].filter((id) => !found.has(id)),
+      [],
+      'answered, but gone',
+    );
     again.close();
   }
 });
@@ -60,7 +64,10 @@ test('kill -9: messages kept for somebody offline are delivered in order after t
   await server.launch();
   const juliet = await logIn(server, 'juliet');
   const received = await juliet.ask('<presence/>', /<body>49<\/body>/);
-  assert.deepEqual([...received.matchAll(/<body>(\d+)<\/body>/g)].map(([, n]) => Number(n)), Array.from({ length: 50 }, (_, i) => i));
+  assert.deepEqual(
+    [...received.matchAll(/<body>(\d+)<\/body>/g)].map(([, n]) => Number(n)),
+    Array.from({ length: 50 }, (_, i) => i),
+  );
   juliet.close();
   romeo.close();
 });

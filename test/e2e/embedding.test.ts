@@ -13,10 +13,18 @@ interface Received {
 test('juliet hears herself', async () => {
   await using server = await startServer({ c2s: { isTlsRequired: false } });
   await server.createAccount('juliet@localhost', 'secret');
-  const juliet = client({ service: `xmpp://127.0.0.1:${server.port}`, domain: 'localhost', resource: 'test', username: 'juliet', password: 'secret' });
+  const juliet = client({
+    service: `xmpp://127.0.0.1:${server.port}`,
+    domain: 'localhost',
+    resource: 'test',
+    username: 'juliet',
+    password: 'secret',
+  });
   process.env['NODE_TLS_REJECT_UNAUTHORIZED'] = '0'; // the client takes STARTTLS where it is offered
   await juliet.start();
-  const heard = new Promise<Received>((resolve) => juliet.on('stanza', (stanza) => (stanza as Received).is('message') && resolve(stanza as Received)));
+  const heard = new Promise<Received>((resolve) =>
+    juliet.on('stanza', (stanza) => (stanza as Received).is('message') && resolve(stanza as Received)),
+  );
   await juliet.send(xml('presence'));
   await juliet.send(xml('message', { to: 'juliet@localhost', type: 'chat' }, xml('body', {}, 'O Romeo')));
   assert.equal((await heard).getChildText('body'), 'O Romeo');
@@ -25,7 +33,10 @@ test('juliet hears herself', async () => {
 
 test('the example of the README is this one', () => {
   const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
-  for (const line of ['await using server = await startServer({ c2s: { isTlsRequired: false } });', "await server.createAccount('juliet@localhost', 'secret');"]) {
+  for (const line of [
+    'await using server = await startServer({ c2s: { isTlsRequired: false } });',
+    "await server.createAccount('juliet@localhost', 'secret');",
+  ]) {
     assert.ok(readme.includes(line), line);
   }
 });

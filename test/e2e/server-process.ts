@@ -13,11 +13,14 @@ import { fileURLToPath } from 'node:url';
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 
 /** What runs: the executable named by TEST_BINARY, else the sources. */
-export const COMMAND: readonly string[] = process.env['TEST_BINARY'] === undefined ? [process.execPath, MAIN] : [process.env['TEST_BINARY']];
+export const COMMAND: readonly string[] =
+  process.env['TEST_BINARY'] === undefined ? [process.execPath, MAIN] : [process.env['TEST_BINARY']];
 
 /** The environment without our own settings, so that a developer's do not leak in. */
 function cleanEnvironment(): Record<string, string> {
-  return Object.fromEntries(Object.entries(process.env).filter((entry): entry is [string, string] => entry[1] !== undefined && !entry[0].startsWith('ROOKERY_')));
+  return Object.fromEntries(
+    Object.entries(process.env).filter((entry): entry is [string, string] => entry[1] !== undefined && !entry[0].startsWith('ROOKERY_')),
+  );
 }
 
 export interface LogLine {
@@ -104,7 +107,9 @@ export class ServerProcess implements AsyncDisposable {
   /** Runs `rookery …args` against this server. */
   async cli(args: readonly string[], input = ''): Promise<{ readonly code: number; readonly stdout: string; readonly stderr: string }> {
     const [program, ...prefix] = COMMAND;
-    const child = spawn(program!, [...prefix, ...args], { env: { ...cleanEnvironment(), ...this.settings, ROOKERY_DATA_DIR: this.dataDir } });
+    const child = spawn(program!, [...prefix, ...args], {
+      env: { ...cleanEnvironment(), ...this.settings, ROOKERY_DATA_DIR: this.dataDir },
+    });
     let stdout = '';
     let stderr = '';
     child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));

@@ -6,7 +6,13 @@ import { client, xml } from '@xmpp/client';
 import { ServerProcess } from './server-process.ts';
 
 /** @xmpp/client has no types of its own for this. */
-type Stanza = { is(name: string): boolean; attrs: Record<string, string>; getChildText(name: string): string | null; getChild(name: string, ns?: string): Stanza | undefined; getChildren(name: string): Stanza[] };
+type Stanza = {
+  is(name: string): boolean;
+  attrs: Record<string, string>;
+  getChildText(name: string): string | null;
+  getChild(name: string, ns?: string): Stanza | undefined;
+  getChildren(name: string): Stanza[];
+};
 type Client = ReturnType<typeof client>;
 
 /** Node's TLS takes trust from the process only; these connect to loopback with a certificate made a second ago. */

@@ -56,6 +56,7 @@ export class Client {
   readonly resource: string;
   isOnline: boolean;
   isAvailable = false;
+  private isStalled = false;
   private readonly cast: Cast;
   private stream: StreamClient | undefined = undefined;
 
@@ -92,13 +93,13 @@ export class Client {
 
   async sends(xml: string): Promise<void> {
     await (await this.live()).sends(xml);
-    this.cast.unsynced.add(this);
+    this.hasSpoken();
   }
 
   /** Like `sends`, but the server has not begun to handle it when this returns: to do something else meanwhile. */
   async writes(xml: string): Promise<void> {
     (await this.live()).write(xml);
-    this.cast.unsynced.add(this);
+    this.hasSpoken();
   }
 
   /** The next stanza must match. */
@@ -169,6 +170,8 @@ export class Client {
   stalls(): void {
     if (this.stream === undefined) throw new Error(`${this.name} is not connected`);
     this.stream.stalls();
+    this.isStalled = true;
+    this.cast.unsynced.delete(this);
   }
 
   /** The connection breaks. */
@@ -215,6 +218,11 @@ export class Client {
     this.isOnline = true;
   }
 
+  /** Who reads nothing cannot be asked whether all was handled. */
+  private hasSpoken(): void {
+    if (!this.isStalled) this.cast.unsynced.add(this);
+  }
+
   private async live(): Promise<StreamClient> {
     await this.cast.ready();
     if (this.stream === undefined) throw new Error(`${this.name} is not connected`);
@@ -225,6 +233,7 @@ export class Client {
     this.stream = undefined;
     this.isOnline = false;
     this.isAvailable = false;
+    this.isStalled = false;
     this.cast.unsynced.delete(this);
   }
 
@@ -270,10 +279,11 @@ export class Cast {
   private readonly waiting: Client[] = [];
   private nextRaw = 1;
 
-  constructor(target: Target) {
+  /** @param suffix of the names of accounts; by default none, or a random one on a server that others use, too. */
+  constructor(target: Target, suffix = target.isOwn ? '' : `-${randomBytes(5).toString('hex')}`) {
     this.target = target;
     this.domain = target.domain;
-    this.suffix = target.isOwn ? '' : `-${randomBytes(5).toString('hex')}`;
+    this.suffix = suffix;
   }
 
   /** Whether to hold the server to our choices, too. */
@@ -343,12 +353,12 @@ export class Cast {
     return this.target as MemoryTarget;
   }
 
-  /** The server starts anew over what it has stored; whoever was connected is not. The accounts stay. */
+  /** The server ends without warning and starts anew over what it has stored; whoever was connected is not. The accounts stay. */
   async restarted(): Promise<CastOfClients> {
     await this.ready();
     const target = await this.target.restarted?.();
     if (target === undefined) throw new NotPlayable('needs a server that the test can restart');
-    const cast = new Cast(target);
+    const cast = new Cast(target, this.suffix);
     for (const [account, password] of this.accounts) cast.accounts.set(account, password);
     return withNames(cast);
   }

@@ -11,7 +11,7 @@ export async function startEjabberd(): Promise<Target> {
   const directory = await serverDirectory('ejabberd');
   const port = await freePort();
   await writeFile(join(directory, 'ejabberd.yml'), configuration(port));
-  const stop = await startProcess({
+  const { stop } = await startProcess({
     command: 'erl',
     args: ['-noinput', '-pa', ...(await libraryPaths()), '-mnesia', 'dir', `"${directory}/mnesia"`, '-s', 'ejabberd'],
     directory,

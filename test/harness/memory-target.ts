@@ -65,7 +65,7 @@ export async function startMemoryTarget(options: TargetOptions = {}, store: Memo
     crashed: ({ machine, state, event, error }) => crashes.push(`${machine} crashed in ${state} on ${event}: ${describeError(error)}`),
     failed: ({ what, error }) => crashes.push(`${what} failed: ${describeError(error)}`),
   };
-  const kernel = new Kernel({ clock, observer });
+  const kernel = new Kernel({ clock, observer, askOrder: ['c2s', 'account'] });
   const note =
     (level: string) =>
     (what: string, fields: Record<string, unknown> = {}) =>

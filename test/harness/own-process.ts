@@ -1,4 +1,7 @@
-/** Starting and ending another server for a test run: a directory of its own, a free port, nothing left behind. */
+/**
+ * Starting and ending another server for a test run: a directory of its own, a free port, nothing left behind.
+ * With TRANSCRIPT_OUTPUT set, what it has printed is shown at the end.
+ */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { chown, mkdtemp, rm } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
@@ -36,8 +39,16 @@ export interface OwnProcess {
 const READY_MS = 30_000;
 const RETRY_MS = 50;
 
-/** Starts it and waits until its port is open. Returns what ends it and removes its directory. */
-export async function startProcess({ command, args, directory, env, port }: OwnProcess): Promise<() => Promise<void>> {
+/** A server that runs. */
+export interface RunningProcess {
+  /** Ends it in order and removes its directory. All it has printed. */
+  stop(): Promise<string>;
+  /** Ends it with SIGKILL, as a crash or the lack of memory would; its directory stays. */
+  kill(): Promise<void>;
+}
+
+/** Starts it and waits until its port is open. */
+export async function startProcess({ command, args, directory, env, port }: OwnProcess): Promise<RunningProcess> {
   const output: string[] = [];
   const child = spawn(command, args, {
     cwd: directory,
@@ -47,9 +58,11 @@ export async function startProcess({ command, args, directory, env, port }: OwnP
   });
   child.stdout.on('data', (chunk: Buffer) => output.push(String(chunk)));
   child.stderr.on('data', (chunk: Buffer) => output.push(String(chunk)));
-  const stop = async (): Promise<void> => {
-    await end(child);
+  const stop = async (): Promise<string> => {
+    await end(child, 'SIGTERM');
+    if (process.env['TRANSCRIPT_OUTPUT'] !== undefined) process.stderr.write(output.join(''));
     await rm(directory, { recursive: true, force: true });
+    return output.join('');
   };
   const deadline = Date.now() + READY_MS;
   while (!(await isOpen(port))) {
@@ -60,13 +73,13 @@ export async function startProcess({ command, args, directory, env, port }: OwnP
     await stop();
     throw new Error(`${command} did not start:\n${output.join('')}`);
   }
-  return stop;
+  return { stop, kill: () => end(child, 'SIGKILL') };
 }
 
-async function end(child: ChildProcess): Promise<void> {
+async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const ended = new Promise((resolve) => child.once('exit', resolve));
-  child.kill();
+  child.kill(signal);
   const force = setTimeout(() => child.kill('SIGKILL'), 5_000);
   await ended;
   clearTimeout(force);

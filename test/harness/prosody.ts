@@ -12,7 +12,7 @@ export async function startProsody(): Promise<Target> {
   const port = await freePort();
   const file = join(directory, 'prosody.cfg.lua');
   await writeFile(file, configuration(directory, port));
-  const stop = await startProcess({ command: 'prosody', args: ['--config', file, '-F'], directory, port });
+  const { stop } = await startProcess({ command: 'prosody', args: ['--config', file, '-F'], directory, port });
   return tcpTarget({ host: '127.0.0.1', port, domain: DOMAIN, stop });
 }
 

@@ -1,6 +1,7 @@
 /** Our own server as a process: what the server in memory leaves out (threads, TCP, the store on disk) is all there. */
+import assert from 'node:assert/strict';
 import { resolve } from 'node:path';
-import { freePort, serverDirectory, startProcess } from './own-process.ts';
+import { freePort, serverDirectory, startProcess, type OwnProcess } from './own-process.ts';
 import type { Target } from './target.ts';
 import { tcpTarget } from './tcp-target.ts';
 
@@ -9,7 +10,7 @@ const DOMAIN = 'capulet.lit';
 export async function startRookery(): Promise<Target> {
   const directory = await serverDirectory('rookery');
   const port = await freePort();
-  const stop = await startProcess({
+  const start: OwnProcess = {
     command: process.execPath,
     args: [resolve(import.meta.dirname, '../../src/main.ts'), 'serve'],
     directory,
@@ -24,9 +25,22 @@ export async function startRookery(): Promise<Target> {
       ROOKERY_REGISTRATION_RATE: '1000000/1m',
       ROOKERY_SCRAM_ITERATIONS: '4096',
       ROOKERY_WORKERS: '2',
-      ROOKERY_LOG_LEVEL: 'error',
+      ROOKERY_LOG_LEVEL: process.env['TRANSCRIPT_OUTPUT'] === undefined ? 'error' : 'debug',
     },
     port,
-  });
-  return tcpTarget({ host: '127.0.0.1', port, domain: DOMAIN, isOurs: true, stop });
+  };
+  let server = await startProcess(start);
+  const check = async (): Promise<void> => {
+    const errors = (await server.stop()).split('\n').filter((line) => line.includes('"level":"error"'));
+    assert.deepEqual(errors, [], 'the server logs no error'); // a crash is one
+  };
+  const target: Target = {
+    ...tcpTarget({ host: '127.0.0.1', port, domain: DOMAIN, isOurs: true, stop: check }),
+    async restarted() {
+      await server.kill();
+      server = await startProcess(start);
+      return target;
+    },
+  };
+  return target;
 }

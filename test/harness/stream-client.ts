@@ -288,7 +288,7 @@ export class StreamClient {
   }
 
   fail(message: string): never {
-    assert.fail(`${message}\n\nthe conversation so far:\n${this.log.join('\n')}`);
+    assert.fail(`${message}\n\nthe conversation so far:\n${this.log.map(shortened).join('\n')}`);
   }
 
   /** A stream header from here on belongs to a new stream. RFC 6120 §6.4.6 */
@@ -329,6 +329,9 @@ export class StreamClient {
     if (!hasCome) this.fail(`${this.name} received nothing; expected${what()}`);
   }
 }
+
+const MAX_LINE = 2_000;
+const shortened = (line: string): string => (line.length > MAX_LINE ? `${line.slice(0, MAX_LINE)}…` : line);
 
 function describeEvent(event: StreamEvent): string {
   switch (event.kind) {

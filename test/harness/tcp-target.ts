@@ -18,7 +18,7 @@ export interface TcpTargetOptions {
   readonly removeCommand?: readonly string[] | undefined;
   readonly isOurs?: boolean;
   /** Stops the server if this process started it. */
-  readonly stop?: () => Promise<void>;
+  readonly stop?: () => Promise<unknown>;
 }
 
 const run = promisify(execFile);
@@ -42,7 +42,7 @@ export function tcpTarget(options: TcpTargetOptions): Target {
     },
     settle: () => Promise.resolve(),
     advance: () => Promise.reject(new Error('this server has its own clock')),
-    [Symbol.asyncDispose]: async () => options.stop?.(),
+    [Symbol.asyncDispose]: async () => void (await options.stop?.()),
   };
 }
 

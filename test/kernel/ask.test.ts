@@ -94,10 +94,16 @@ test('an actor that crashes later, before it has answered, fails the question; o
   );
   const { ref, log } = record();
   turn(ref, (t) => t.ask('taken', target.ref, 1000, question));
-  kernel.send(target.ref, doing(() => {
-    throw new Error('on purpose');
-  }));
-  kernel.send(ref, doing((t) => t.ask('queued', target.ref, 1000, question)));
+  kernel.send(
+    target.ref,
+    doing(() => {
+      throw new Error('on purpose');
+    }),
+  );
+  kernel.send(
+    ref,
+    doing((t) => t.ask('queued', target.ref, 1000, question)),
+  );
   run();
   assert.deepEqual(log.seen, [
     { kind: 'reply', name: 'taken', ok: false, failure: 'crashed' },
@@ -114,8 +120,14 @@ test('an actor that ends without answering fails its questions: asked, postponed
     t.ask('postponed', target.ref, 1000, question);
   });
   assert.equal(kernel.inspect().openAsks, 1);
-  kernel.send(target.ref, doing((t) => t.stop('enough')));
-  kernel.send(ref, doing((t) => t.ask('queued', target.ref, 1000, question)));
+  kernel.send(
+    target.ref,
+    doing((t) => t.stop('enough')),
+  );
+  kernel.send(
+    ref,
+    doing((t) => t.ask('queued', target.ref, 1000, question)),
+  );
   run();
   assert.deepEqual(
     log.seen.map((event) => ({ ...event })).sort((a, b) => ((a as { name: string }).name < (b as { name: string }).name ? -1 : 1)),

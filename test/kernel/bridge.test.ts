@@ -115,7 +115,10 @@ test('a batch that is large enough is posted within the slice', () => {
   });
   assert.equal(cluster.port(0, 1).posted, 3);
   cluster.run();
-  assert.deepEqual(numbers(receiver.log.seen), Array.from({ length: 25 }, (_, n) => n));
+  assert.deepEqual(
+    numbers(receiver.log.seen),
+    Array.from({ length: 25 }, (_, n) => n),
+  );
 });
 
 test('a bounce crosses back, whatever it bounced from', () => {
@@ -201,6 +204,19 @@ test('monitors cross: down, restarted, demonitor, and actors that are not there'
     { kind: 'down', ref: a.ref, reason: { kind: 'normal', why: 'end' } },
   ]);
   assert.equal(here.kernel.inspect().monitors, 0);
+  assert.equal(there.kernel.inspect().watchers, 0);
+});
+
+test('a worker that dies takes its monitors with it', () => {
+  const { cluster } = setup();
+  const target = cluster.at(1).record();
+  const watcher = cluster.at(0).record();
+  cluster.at(0).turn(watcher.ref, (t) => t.monitor(target.ref));
+  cluster.run();
+  assert.equal(cluster.at(1).kernel.inspect().watchers, 1);
+  cluster.kill(0);
+  cluster.at(1).run();
+  assert.equal(cluster.at(1).kernel.inspect().watchers, 0);
 });
 
 test('a worker that dies: monitors are told, questions fail, what was not posted bounces, as does what is sent while it is down', () => {
@@ -286,7 +302,10 @@ test('out of credit envelopes queue here, then bounce as bridge_full; credit com
   assert.equal(sender.log.seen.length, 12);
   assert.deepEqual(sender.log.seen[0], { kind: 'bounced', message: note(18), reason: 'bridge_full' });
   cluster.run();
-  assert.deepEqual(numbers(receiver.log.seen), Array.from({ length: 18 }, (_, n) => n));
+  assert.deepEqual(
+    numbers(receiver.log.seen),
+    Array.from({ length: 18 }, (_, n) => n),
+  );
   const after = here.kernel.inspect().bridges[0]!;
   assert.equal(after.queuedEnvelopes, 0);
   assert.ok(after.unackedEnvelopes < 8);
@@ -323,7 +342,13 @@ test('queued bytes are bounded too', () => {
 
 test('answers, bounces and monitors cross even where messages would bounce', () => {
   const cluster = new TestCluster(2, (worker, incarnation, clock) =>
-    makeKernel({ worker, workers: 2, incarnation, clock, limits: worker === 0 ? { maxQueuedEnvelopes: 1, maxUnackedEnvelopes: 1, batchEnvelopes: 1 } : {} }),
+    makeKernel({
+      worker,
+      workers: 2,
+      incarnation,
+      clock,
+      limits: worker === 0 ? { maxQueuedEnvelopes: 1, maxUnackedEnvelopes: 1, batchEnvelopes: 1 } : {},
+    }),
   );
   const [here, there] = [cluster.at(0), cluster.at(1)];
   const asker = there.record();
@@ -347,9 +372,18 @@ test('a message that cannot be cloned crashes its sender; the rest of the batch 
   const receiver = cluster.at(1).record();
   const bad = here.record();
   const good = here.record();
-  here.kernel.send(good.ref, doing((t) => t.send(receiver.ref, note(1))));
-  here.kernel.send(bad.ref, doing((t) => t.send(receiver.ref, { kind: 'note', run: () => undefined } as Message)));
-  here.kernel.send(good.ref, doing((t) => t.send(receiver.ref, note(2))));
+  here.kernel.send(
+    good.ref,
+    doing((t) => t.send(receiver.ref, note(1))),
+  );
+  here.kernel.send(
+    bad.ref,
+    doing((t) => t.send(receiver.ref, { kind: 'note', run: () => undefined } as Message)),
+  );
+  here.kernel.send(
+    good.ref,
+    doing((t) => t.send(receiver.ref, note(2))),
+  );
   cluster.run();
   assert.deepEqual(numbers(receiver.log.seen), [1, 2]);
   assert.equal(here.failures[0]!.what, 'not_cloneable');
@@ -422,11 +456,11 @@ test('workers may register codecs and entities in different order', () => {
   });
   const sender = cluster.at(0).record();
   cluster.at(0).turn(sender.ref, (t) => {
-    t.sendTo('room', keyAt(1), { kind: 'other' });
-    t.sendTo('room', keyAt(1), { kind: 'line', n: 1, text: 't', tags: [] } as Line);
+    const line: Line = { kind: 'line', n: 1, text: 't', tags: [] };
+    for (const message of [line, { kind: 'other' }, line]) t.sendTo('room', keyAt(1), message);
   });
   cluster.run();
-  assert.deepEqual(kinds(log.seen), ['other', 'line']);
+  assert.deepEqual(kinds(log.seen), ['line', 'other', 'line']);
 });
 
 test('a port that closes by itself is a worker that is down', () => {

@@ -17,7 +17,10 @@ test('a crashed actor goes on under the same reference with the mail still queue
   assert.equal(log.lives, 2);
   assert.equal(crashes.length, 1);
   const { machine, state, event, crashes: count, willRestart } = crashes[0]!;
-  assert.deepEqual({ machine, state, event, count, willRestart }, { machine: 'recorder', state: 'one', event: 'do', count: 1, willRestart: true });
+  assert.deepEqual(
+    { machine, state, event, count, willRestart },
+    { machine: 'recorder', state: 'one', event: 'do', count: 1, willRestart: true },
+  );
   assert.equal(kernel.list()[0]!.restarts, 1);
 });
 
@@ -92,11 +95,14 @@ test('an outcome that is in the mailbox when the actor crashes is not handed to 
   kernel.kill(gone.ref);
   run();
   const { ref, log } = record();
-  kernel.send(ref, doing((t) => {
-    t.send(t.self, crash); // before the outcomes below
-    t.ask('old', gone.ref, 100, (replyTo) => note(1, { replyTo }));
-    t.send(gone.ref, note(2));
-  }));
+  kernel.send(
+    ref,
+    doing((t) => {
+      t.send(t.self, crash); // before the outcomes below
+      t.ask('old', gone.ref, 100, (replyTo) => note(1, { replyTo }));
+      t.send(gone.ref, note(2));
+    }),
+  );
   run();
   await settle();
   assert.deepEqual(log.seen, [{ kind: 'bounced', message: note(2), reason: 'no_actor' }]);
@@ -218,21 +224,27 @@ test('the mail of an actor that ends by its intensity bounces', () => {
   const { record, kernel, run } = makeKernel();
   const sender = record();
   const { ref } = record({}, { intensity: { maxRestarts: 0, withinMs: 1000 } });
-  kernel.send(sender.ref, doing((t) => {
-    t.send(ref, crash);
-    t.send(ref, note(1));
-  }));
+  kernel.send(
+    sender.ref,
+    doing((t) => {
+      t.send(ref, crash);
+      t.send(ref, note(1));
+    }),
+  );
   run();
   assert.deepEqual(sender.log.seen, [{ kind: 'bounced', message: note(1), reason: 'no_actor' }]);
 });
 
 test('a terminate that throws is reported and changes nothing', () => {
   const { record, kernel, run, failures } = makeKernel();
-  const { ref } = record({}, {
-    terminate: () => {
-      throw new Error('last words');
+  const { ref } = record(
+    {},
+    {
+      terminate: () => {
+        throw new Error('last words');
+      },
     },
-  });
+  );
   kernel.stop(ref);
   run();
   assert.equal(failures[0]!.what, 'terminate');
@@ -289,7 +301,10 @@ test('kill ends an actor whatever it has to do; its mail goes back', () => {
     t.hold(barrier);
     t.send(watcher.ref, note(1));
   });
-  kernel.send(watcher.ref, doing((t) => t.send(ref, note(2))));
+  kernel.send(
+    watcher.ref,
+    doing((t) => t.send(ref, note(2))),
+  );
   kernel.kill(ref, 'enough');
   kernel.send(ref, note(3));
   run();
@@ -297,7 +312,10 @@ test('kill ends an actor whatever it has to do; its mail goes back', () => {
   run();
   assert.deepEqual(log.seen, []);
   assert.deepEqual(kinds(watcher.log.seen).sort(), ['bounced', 'down']);
-  assert.deepEqual(watcher.log.seen.find(({ kind }) => kind === 'down'), { kind: 'down', ref, reason: { kind: 'killed', why: 'enough' } });
+  assert.deepEqual(
+    watcher.log.seen.find(({ kind }) => kind === 'down'),
+    { kind: 'down', ref, reason: { kind: 'killed', why: 'enough' } },
+  );
 });
 
 test('an observer learns of every end', () => {

@@ -6,7 +6,10 @@ import { doing, forSeeds, makeKernel, note, numbers, recorder, TestBarrier } fro
 import type { Log, Note, TestKernel } from './fixture.ts';
 
 /** A kernel with rooms; each key has one log for all its lives. */
-function withRooms(test_: TestKernel, extra: { onEvent?: (event: Message, turn: Turn<Message>, log: Log) => string | void; onInit?: (turn: Turn<Message>) => void } = {}) {
+function withRooms(
+  test_: TestKernel,
+  extra: { onEvent?: (event: Message, turn: Turn<Message>, log: Log) => string | void; onInit?: (turn: Turn<Message>) => void } = {},
+) {
   const logs = new Map<string, Log>();
   const logOf = (key: string): Log => {
     const log = logs.get(key) ?? { seen: [], lives: 0 };
@@ -64,7 +67,11 @@ test('mail by name that arrives while the actor stops starts its successor, in o
   const sender = record();
   turn(sender.ref, (t) => {
     t.sendTo('room', 'a', note(2));
-    t.sendTo('room', 'a', doing((own) => own.stop('idle')));
+    t.sendTo(
+      'room',
+      'a',
+      doing((own) => own.stop('idle')),
+    );
     t.sendTo('room', 'a', note(3));
     t.send(old, note(100));
     t.sendTo('room', 'a', note(4));
@@ -78,10 +85,14 @@ test('mail by name that arrives while the actor stops starts its successor, in o
 test('while a stopping actor still holds effects, mail by name waits for it to end', () => {
   const { kernel, run, logOf } = withRooms(makeKernel());
   const barrier = new TestBarrier();
-  kernel.sendTo('room', 'a', doing((t) => {
-    t.hold(barrier);
-    t.stop('idle');
-  }));
+  kernel.sendTo(
+    'room',
+    'a',
+    doing((t) => {
+      t.hold(barrier);
+      t.stop('idle');
+    }),
+  );
   run();
   kernel.sendTo('room', 'a', note(1));
   kernel.sendTo('room', 'a', note(2));
@@ -179,12 +190,16 @@ test('any schedule of mail, passivation and crashes loses no mail by name and ke
         case 1:
         case 2: {
           const sender = senders[choose(2)]!;
-          kernel.send(sender.ref, doing((t) => t.sendTo('room', 'a', note(sender.n++, { from: sender.from }))));
+          kernel.send(
+            sender.ref,
+            doing((t) => t.sendTo('room', 'a', note(sender.n++, { from: sender.from }))),
+          );
           break;
         }
         case 3: {
           const ref = kernel.find('room', 'a');
-          if (ref !== undefined) [() => kernel.stop(ref), () => kernel.kill(ref), () => kernel.crash(ref, new Error('drill'))][choose(3)]!();
+          if (ref !== undefined)
+            [() => kernel.stop(ref), () => kernel.kill(ref), () => kernel.crash(ref, new Error('drill'))][choose(3)]!();
           break;
         }
         case 4:
@@ -201,7 +216,10 @@ test('any schedule of mail, passivation and crashes loses no mail by name and ke
     run();
     for (const { from, n } of senders) {
       const got = numbers(logOf('a').seen.filter((event) => (event as Note).from === from));
-      assert.deepEqual(got, Array.from({ length: n }, (_, i) => i));
+      assert.deepEqual(
+        got,
+        Array.from({ length: n }, (_, i) => i),
+      );
     }
     assert.equal(kernel.inspect().bounced.no_actor, 0);
   });

@@ -1,7 +1,7 @@
 /** What the kernel's tests share: a kernel on a clock that stands still, barriers, ports without threads, generated choices. */
 import { defineMachine } from '../../src/kernel/actor.ts';
 import type { ActorRef, Barrier, KernelEvent, Machine, Message, ReplyTo, Turn } from '../../src/kernel/actor.ts';
-import type { BridgePort } from '../../src/kernel/bridge.ts';
+import type { BridgePort } from '../../src/kernel/peer.ts';
 import { ManualClock } from '../../src/kernel/clock.ts';
 import { Kernel } from '../../src/kernel/kernel.ts';
 import type { KernelOptions } from '../../src/kernel/kernel.ts';
@@ -203,7 +203,11 @@ export class TestCluster {
   readonly #make: (worker: number, incarnation: number, clock: ManualClock) => TestKernel;
   #incarnations = 0;
 
-  constructor(count: number, make: (worker: number, incarnation: number, clock: ManualClock) => TestKernel, clock = new ManualClock(1_000_000)) {
+  constructor(
+    count: number,
+    make: (worker: number, incarnation: number, clock: ManualClock) => TestKernel,
+    clock = new ManualClock(1_000_000),
+  ) {
     this.clock = clock;
     this.#make = make;
     for (let worker = 0; worker < count; worker++) this.start(worker);

@@ -80,10 +80,13 @@ test('one barrier shared by many turns is asked for one callback per actor', () 
   const barrier = new TestBarrier();
   for (let n = 0; n < 50; n++) {
     for (const { ref } of actors) {
-      kernel.send(ref, doing((t) => {
-        t.hold(barrier);
-        t.send(receiver.ref, note(n));
-      }));
+      kernel.send(
+        ref,
+        doing((t) => {
+          t.hold(barrier);
+          t.send(receiver.ref, note(n));
+        }),
+      );
     }
   }
   run();
@@ -184,11 +187,14 @@ test('at maxHeldTurns the actor handles no more mail until a barrier settles; no
   const { ref, log } = record({ onEvent: (event, t) => t.send(receiver.ref, event) });
   const barriers = Array.from({ length: 10 }, () => new TestBarrier());
   for (let n = 0; n < 10; n++) {
-    kernel.send(ref, doing((t) => {
-      t.hold(barriers[n]!);
-      t.send(receiver.ref, note(n));
-      log.seen.push({ kind: 'handled' });
-    }));
+    kernel.send(
+      ref,
+      doing((t) => {
+        t.hold(barriers[n]!);
+        t.send(receiver.ref, note(n));
+        log.seen.push({ kind: 'handled' });
+      }),
+    );
   }
   run();
   assert.equal(kinds(log.seen).length, 4);
@@ -276,6 +282,34 @@ test('monitors keep their place among held effects: a child that is not started 
   assert.equal(child.lives, 1);
 });
 
+test('an actor that is never without something held keeps its order, and only what waits', () => {
+  const { record, kernel, run } = makeKernel({ limits: { turnBudget: 1000 } });
+  const receiver = record();
+  const { ref } = record();
+  let previous = new TestBarrier();
+  for (let n = 0; n < 400; n++) {
+    const [older, newer] = [previous, new TestBarrier()];
+    kernel.send(
+      ref,
+      doing((t) => {
+        t.hold(newer);
+        for (let i = 0; i < 4; i++) t.send(receiver.ref, note(n * 4 + i));
+      }),
+    );
+    run();
+    older.settle();
+    run();
+    previous = newer;
+    assert.ok(numbers(receiver.log.seen).length >= (n - 1) * 4);
+  }
+  previous.settle();
+  run();
+  assert.deepEqual(
+    numbers(receiver.log.seen),
+    Array.from({ length: 1600 }, (_, i) => i),
+  );
+});
+
 test('any schedule of turns, holds, settlements and failures releases in order, or not at all', () => {
   forSeeds(300, (choose) => {
     const { record, kernel, run, crashes, clock } = makeKernel({ limits: { maxHeldTurns: 1 + choose(8), turnBudget: 1 + choose(5) } });
@@ -289,14 +323,17 @@ test('any schedule of turns, holds, settlements and failures releases in order, 
         case 0:
         case 1: {
           const n = sent++;
-          kernel.send(ref, doing((t) => {
-            if (choose(2) === 0) {
-              if (barriers.length === 0 || choose(3) === 0) barriers.push(new TestBarrier());
-              t.hold(barriers[barriers.length - 1 - choose(Math.min(2, barriers.length))]!);
-            }
-            t.send(receiver.ref, note(n));
-            t.send(receiver.ref, note(n));
-          }));
+          kernel.send(
+            ref,
+            doing((t) => {
+              if (choose(2) === 0) {
+                if (barriers.length === 0 || choose(3) === 0) barriers.push(new TestBarrier());
+                for (let i = choose(2); i >= 0; i--) t.hold(barriers[barriers.length - 1 - choose(Math.min(3, barriers.length))]!);
+              }
+              t.send(receiver.ref, note(n));
+              t.send(receiver.ref, note(n));
+            }),
+          );
           break;
         }
         case 2: {

@@ -25,9 +25,20 @@ test('inspect counts actors, mail, restarts and what was started, by machine', (
     { name: 'account', count: 2, restarts: 1, queued: 3, queuedBytes: 300, deepest: 3, heldTurns: 1 },
     { name: 'c2s', count: 1, restarts: 0, queued: 0, queuedBytes: 0, deepest: 0, heldTurns: 0 },
   ]);
-  assert.deepEqual({ actors, crashes, restarts, timers, asks, openAsks, monitors, tasks, started }, {
-    actors: 3, crashes: 1, restarts: 1, timers: 1, asks: 1, openAsks: 1, monitors: 1, tasks: 1, started: 3,
-  });
+  assert.deepEqual(
+    { actors, crashes, restarts, timers, asks, openAsks, monitors, tasks, started },
+    {
+      actors: 3,
+      crashes: 1,
+      restarts: 1,
+      timers: 1,
+      asks: 1,
+      openAsks: 1,
+      monitors: 1,
+      tasks: 1,
+      started: 3,
+    },
+  );
   assert.ok(turns >= 6);
 });
 
@@ -62,11 +73,14 @@ test('list shows the fullest mailboxes first, of one machine or all, up to a lim
 
 test('a describe that throws does not spoil the list', () => {
   const { kernel, record } = makeKernel();
-  record({}, {
-    describe: () => {
-      throw new Error('bad data');
+  record(
+    {},
+    {
+      describe: () => {
+        throw new Error('bad data');
+      },
     },
-  });
+  );
   assert.equal(kernel.list()[0]!.description, '');
 });
 
@@ -84,9 +98,12 @@ test('trace shows every event with the states before and after, failed ones with
   assert.ok(off);
   kernel.send(ref, note(1));
   turn(ref, () => 'two');
-  kernel.send(ref, doing(() => {
-    throw new Error('drill');
-  }));
+  kernel.send(
+    ref,
+    doing(() => {
+      throw new Error('drill');
+    }),
+  );
   run();
   off();
   kernel.send(ref, note(2));
@@ -100,7 +117,10 @@ test('trace shows every event with the states before and after, failed ones with
     ],
   );
   assert.deepEqual([entries[0]!.ref, entries[0]!.atMs], [ref, clock.now()]);
-  assert.equal(kernel.trace({ ...ref, id: ref.id + 1 }, () => undefined), false);
+  assert.equal(
+    kernel.trace({ ...ref, id: ref.id + 1 }, () => undefined),
+    false,
+  );
 });
 
 test('a trace sink that throws is taken away', () => {
@@ -113,7 +133,10 @@ test('a trace sink that throws is taken away', () => {
   kernel.send(ref, note(2));
   run();
   assert.equal(log.seen.length, 2);
-  assert.deepEqual(failures.map(({ what }) => what), ['trace_sink']);
+  assert.deepEqual(
+    failures.map(({ what }) => what),
+    ['trace_sink'],
+  );
 });
 
 test('on the system clock the delay of the event loop is measured', async () => {

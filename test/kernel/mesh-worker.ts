@@ -14,7 +14,10 @@ interface Count extends Message {
   readonly n: number;
 }
 
-type RoomMessage = Count | { readonly kind: 'report' | 'who'; readonly replyTo: ReplyTo } | { readonly kind: 'never'; readonly replyTo: ReplyTo };
+type RoomMessage =
+  | Count
+  | { readonly kind: 'report' | 'who'; readonly replyTo: ReplyTo }
+  | { readonly kind: 'never'; readonly replyTo: ReplyTo };
 
 const room = defineMachine<'open', { last: Map<string, number>; wrong: number; total: number }, RoomMessage, string>({
   name: 'room',
@@ -80,7 +83,8 @@ const commands = {
     for (let n = 0; n < count; n += perTurn) {
       const first = n;
       await inTurn((turn) => {
-        for (let i = first; i < Math.min(first + perTurn, count); i++) turn.sendTo('room', key, { kind: 'count', from: `w${worker}`, n: i } as Count);
+        for (let i = first; i < Math.min(first + perTurn, count); i++)
+          turn.sendTo('room', key, { kind: 'count', from: `w${worker}`, n: i } as Count);
       });
       await kernel.askTo('room', key, 10_000, (replyTo) => ({ kind: 'who', replyTo }) as Message);
     }

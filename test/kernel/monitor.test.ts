@@ -49,11 +49,27 @@ test('after demonitor nothing is told, even if it is in the mailbox already', ()
   const { ref } = record();
   const watcher = record();
   turn(watcher.ref, (t) => t.monitor(ref));
-  kernel.send(ref, doing((t) => t.stop('done')));
-  kernel.send(watcher.ref, doing((t) => t.demonitor(ref))); // handled after the end of `ref`, before its `down`
+  kernel.send(
+    ref,
+    doing((t) => t.stop('done')),
+  );
+  kernel.send(
+    watcher.ref,
+    doing((t) => t.demonitor(ref)),
+  ); // handled after the end of `ref`, before its `down`
   run();
   assert.deepEqual(watcher.log.seen, []);
   assert.equal(kernel.inspect().monitors, 0);
+});
+
+test('demonitor leaves nothing at the other side', () => {
+  const { record, turn, kernel } = makeKernel();
+  const { ref } = record();
+  const watcher = record();
+  turn(watcher.ref, (t) => t.monitor(ref));
+  turn(watcher.ref, (t) => t.demonitor(ref));
+  const { monitors, watchers } = kernel.inspect();
+  assert.deepEqual({ monitors, watchers }, { monitors: 0, watchers: 0 });
 });
 
 test('a crash is told as `restarted`; the monitor stays, on both sides', () => {
@@ -93,9 +109,11 @@ test('an actor that ends withdraws its monitors', () => {
   const { ref } = record();
   const watcher = record();
   turn(watcher.ref, (t) => t.monitor(ref));
+  assert.equal(kernel.inspect().watchers, 1);
   kernel.stop(watcher.ref);
   run();
-  assert.equal(kernel.inspect().monitors, 0);
+  const { monitors, watchers } = kernel.inspect();
+  assert.deepEqual({ monitors, watchers }, { monitors: 0, watchers: 0 });
   kernel.stop(ref);
   run();
   assert.deepEqual(watcher.log.seen, []);

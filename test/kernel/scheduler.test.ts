@@ -56,7 +56,10 @@ test('a slice ends when its time is over, and goes on after the event loop had a
   clock.tick();
   assert.ok(log.seen.length > first);
   clock.run();
-  assert.deepEqual(numbers(log.seen), Array.from({ length: 200 }, (_, n) => n));
+  assert.deepEqual(
+    numbers(log.seen),
+    Array.from({ length: 200 }, (_, n) => n),
+  );
 });
 
 test('what arrives in one pass of the event loop is handled in one slice, and its hooks run once after it', () => {
@@ -172,7 +175,10 @@ test('what does not end in time is killed by drain, with its last words', async 
   const { kernel, record } = makeKernel({ clock });
   const reasons: unknown[] = [];
   const stuck = record({}, { terminate: (_d, _s, reason) => reasons.push(reason) });
-  kernel.send(stuck.ref, doing((t) => t.hold({ settled: false, error: undefined, onSettled: () => undefined })));
+  kernel.send(
+    stuck.ref,
+    doing((t) => t.hold({ settled: false, error: undefined, onSettled: () => undefined })),
+  );
   clock.run();
   let isInOrder: boolean | undefined;
   void kernel.drain(1000).then((result) => (isInOrder = result));

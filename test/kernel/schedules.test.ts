@@ -53,7 +53,13 @@ function check(choose: (count: number) => number, options: Options): void {
         onEvent: (event: Message, turn: Turn<Message>) => {
           if (event.kind !== 'note') return undefined;
           // Before anything else, so that a message counts as handled once only.
-          if (options.withCrashes && choose(25) === 0) turn.send(turn.self, doing(() => { throw new Error('drill'); }));
+          if (options.withCrashes && choose(25) === 0)
+            turn.send(
+              turn.self,
+              doing(() => {
+                throw new Error('drill');
+              }),
+            );
           if (choose(10) === 0) hold(turn);
           if (choose(15) === 0) turn.stop('idle');
           const { replyTo } = event as Note;
@@ -64,7 +70,12 @@ function check(choose: (count: number) => number, options: Options): void {
     });
     return made;
   });
-  const senders: Sender[] = Array.from({ length: 4 }, (_, index) => ({ name: `s${index}`, worker: index % WORKERS, ...cluster.at(index % WORKERS).record(), n: 0 }));
+  const senders: Sender[] = Array.from({ length: 4 }, (_, index) => ({
+    name: `s${index}`,
+    worker: index % WORKERS,
+    ...cluster.at(index % WORKERS).record(),
+    n: 0,
+  }));
   const sent = new Map<string, number[]>();
   const asked: { sender: Sender; name: string }[] = [];
   const died = new Set<Sender>();
@@ -79,25 +90,31 @@ function check(choose: (count: number) => number, options: Options): void {
         const key = KEYS[choose(KEYS.length)]!;
         if (died.has(sender)) return;
         const isHeld = choose(6) === 0;
-        cluster.at(sender.worker).kernel.send(sender.ref, doing((turn) => {
-          if (isHeld) hold(turn);
-          const n = sender.n++;
-          const id = `${sender.name}>${key}`;
-          sent.set(id, [...(sent.get(id) ?? []), n]);
-          turn.sendTo('room', key, note(n, { from: id }));
-        }));
+        cluster.at(sender.worker).kernel.send(
+          sender.ref,
+          doing((turn) => {
+            if (isHeld) hold(turn);
+            const n = sender.n++;
+            const id = `${sender.name}>${key}`;
+            sent.set(id, [...(sent.get(id) ?? []), n]);
+            turn.sendTo('room', key, note(n, { from: id }));
+          }),
+        );
         return;
       }
       case 4: {
         const sender = senders[choose(senders.length)]!;
         const key = KEYS[choose(KEYS.length)]!;
         if (died.has(sender)) return;
-        cluster.at(sender.worker).kernel.send(sender.ref, doing((turn) => {
-          const name = `${sender.name}:${sender.n++}`;
-          asked.push({ sender, name });
-          // Without a codec: the question carries an object.
-          turn.askTo(name, 'room', key, 5_000, (replyTo: ReplyTo) => ({ kind: 'question', replyTo }) as Message);
-        }));
+        cluster.at(sender.worker).kernel.send(
+          sender.ref,
+          doing((turn) => {
+            const name = `${sender.name}:${sender.n++}`;
+            asked.push({ sender, name });
+            // Without a codec: the question carries an object.
+            turn.askTo(name, 'room', key, 5_000, (replyTo: ReplyTo) => ({ kind: 'question', replyTo }) as Message);
+          }),
+        );
         return;
       }
       case 5: {
@@ -144,7 +161,10 @@ function check(choose: (count: number) => number, options: Options): void {
   for (const key of KEYS) {
     for (const sender of senders) {
       const id = `${sender.name}>${key}`;
-      const got = logs.get(key)!.seen.filter((event): event is Note => event.kind === 'note' && (event as Note).from === id).map(({ n }) => n);
+      const got = logs
+        .get(key)!
+        .seen.filter((event): event is Note => event.kind === 'note' && (event as Note).from === id)
+        .map(({ n }) => n);
       for (let i = 1; i < got.length; i++) assert.ok(got[i]! > got[i - 1]!, `${id}: ${got.join(' ')} is out of order or doubled`);
       const back = sender.log.seen.flatMap((event) => {
         const { message } = event as unknown as { message?: Note };
@@ -168,10 +188,12 @@ function check(choose: (count: number) => number, options: Options): void {
   // Nothing is left over.
   for (const worker of cluster.alive) {
     const { kernel } = cluster.at(worker);
-    const { timers, asks, monitors, machines, bridges } = kernel.inspect();
-    assert.deepEqual({ timers, asks, monitors }, { timers: 0, asks: 0, monitors: 0 });
-    for (const { queued, queuedBytes, heldTurns } of machines) assert.deepEqual({ queued, queuedBytes, heldTurns }, { queued: 0, queuedBytes: 0, heldTurns: 0 });
-    for (const { queuedEnvelopes, queuedBytes } of bridges) assert.deepEqual({ queuedEnvelopes, queuedBytes }, { queuedEnvelopes: 0, queuedBytes: 0 });
+    const { timers, asks, monitors, watchers, machines, bridges } = kernel.inspect();
+    assert.deepEqual({ timers, asks, monitors, watchers }, { timers: 0, asks: 0, monitors: 0, watchers: 0 });
+    for (const { queued, queuedBytes, heldTurns } of machines)
+      assert.deepEqual({ queued, queuedBytes, heldTurns }, { queued: 0, queuedBytes: 0, heldTurns: 0 });
+    for (const { queuedEnvelopes, queuedBytes } of bridges)
+      assert.deepEqual({ queuedEnvelopes, queuedBytes }, { queuedEnvelopes: 0, queuedBytes: 0 });
     for (const { ref } of kernel.list()) kernel.stop(ref);
   }
   cluster.run();

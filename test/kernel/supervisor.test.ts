@@ -60,7 +60,11 @@ class TestChild {
   }
 }
 
-function setup(strategy: Strategy, policies: Record<string, RestartPolicy> = { a: 'permanent', b: 'permanent', c: 'permanent' }, more: Partial<SupervisorSpec> = {}) {
+function setup(
+  strategy: Strategy,
+  policies: Record<string, RestartPolicy> = { a: 'permanent', b: 'permanent', c: 'permanent' },
+  more: Partial<SupervisorSpec> = {},
+) {
   const clock = new ManualClock();
   const journal: string[] = [];
   const children = Object.fromEntries(Object.entries(policies).map(([id, restart]) => [id, new TestChild(id, journal, restart)]));
@@ -106,7 +110,10 @@ for (const { strategy, crash, follows } of STRATEGIES) {
     children[crash]!.exit!(CRASH);
     await pass(20);
     assert.equal(news(), follows);
-    assert.deepEqual(supervisor.report().map(({ state }) => state), ['up', 'up', 'up']);
+    assert.deepEqual(
+      supervisor.report().map(({ state }) => state),
+      ['up', 'up', 'up'],
+    );
     await supervisor.stop('over');
     assert.equal(news(), '-c -b -a');
   });
@@ -174,7 +181,11 @@ test('slower crashes than the intensity go on for ever', async () => {
 });
 
 test('the wait before a restart doubles with each crash of the same child, up to a limit', async () => {
-  const { supervisor, children, pass, clock } = setup('one_for_one', { a: 'permanent', b: 'permanent' }, { intensity: { maxRestarts: 20, withinMs: 60_000 } });
+  const { supervisor, children, pass, clock } = setup(
+    'one_for_one',
+    { a: 'permanent', b: 'permanent' },
+    { intensity: { maxRestarts: 20, withinMs: 60_000 } },
+  );
   await supervisor.start();
   const waits: number[] = [];
   for (let i = 0; i < 6; i++) {
@@ -191,7 +202,11 @@ test('the wait before a restart doubles with each crash of the same child, up to
 });
 
 test('with one_for_one the wait of one child does not delay another', async () => {
-  const { supervisor, children, pass, news } = setup('one_for_one', { a: 'permanent', b: 'permanent' }, { backoff: { minMs: 1_000, maxMs: 1_000 } });
+  const { supervisor, children, pass, news } = setup(
+    'one_for_one',
+    { a: 'permanent', b: 'permanent' },
+    { backoff: { minMs: 1_000, maxMs: 1_000 } },
+  );
   await supervisor.start();
   news();
   children['a']!.exit!(CRASH);
@@ -232,7 +247,11 @@ test('the first start fails as a whole, with the error of the child, after stopp
 });
 
 test('stop calls off a restart that waits', async () => {
-  const { supervisor, children, pass, news } = setup('one_for_one', { a: 'permanent', b: 'permanent' }, { backoff: { minMs: 60_000, maxMs: 60_000 } });
+  const { supervisor, children, pass, news } = setup(
+    'one_for_one',
+    { a: 'permanent', b: 'permanent' },
+    { backoff: { minMs: 60_000, maxMs: 60_000 } },
+  );
   await supervisor.start();
   news();
   children['a']!.exit!(CRASH);
@@ -278,12 +297,26 @@ test('a nested supervisor that gives up is one crash of one child', async () => 
   const [inner, outer] = [new TestChild('inner', journal), new TestChild('outer', journal)];
   const givenUp: ExitReason[] = [];
   const nested = supervisorChild(
-    { id: 'nested', strategy: 'one_for_one', intensity: { maxRestarts: 1, withinMs: 10_000 }, backoff: { minMs: 1, maxMs: 1 }, clock, children: [inner.spec] },
+    {
+      id: 'nested',
+      strategy: 'one_for_one',
+      intensity: { maxRestarts: 1, withinMs: 10_000 },
+      backoff: { minMs: 1, maxMs: 1 },
+      clock,
+      children: [inner.spec],
+    },
     'permanent',
     100,
   );
   const top = new Supervisor(
-    { id: 'top', strategy: 'one_for_all', intensity: { maxRestarts: 1, withinMs: 10_000 }, backoff: { minMs: 1, maxMs: 1 }, clock, children: [nested, outer.spec] },
+    {
+      id: 'top',
+      strategy: 'one_for_all',
+      intensity: { maxRestarts: 1, withinMs: 10_000 },
+      backoff: { minMs: 1, maxMs: 1 },
+      clock,
+      children: [nested, outer.spec],
+    },
     (reason) => givenUp.push(reason),
   );
   const pass = async (): Promise<void> => {
@@ -344,7 +377,9 @@ test('any schedule of crashes ends with all children up, or all down and the par
   forSeeds(40, (choose, seed) => {
     const strategy = (['one_for_one', 'rest_for_one', 'one_for_all'] as const)[choose(3)]!;
     const run = async (): Promise<void> => {
-      const { supervisor, children, givenUp, pass } = setup(strategy, undefined, { intensity: { maxRestarts: 1 + choose(12), withinMs: 10_000 } });
+      const { supervisor, children, givenUp, pass } = setup(strategy, undefined, {
+        intensity: { maxRestarts: 1 + choose(12), withinMs: 10_000 },
+      });
       await supervisor.start();
       const all = Object.values(children);
       for (let step = 0; step < 15; step++) {
@@ -357,10 +392,17 @@ test('any schedule of crashes ends with all children up, or all down and the par
       const states = supervisor.report().map(({ state }) => state);
       if (givenUp.length === 0) assert.deepEqual(states, ['up', 'up', 'up'], `seed ${seed}`);
       else assert.deepEqual(states, ['down', 'down', 'down'], `seed ${seed}`);
-      assert.deepEqual(all.map(({ isUp }) => isUp), all.map(() => givenUp.length === 0), `seed ${seed}`);
+      assert.deepEqual(
+        all.map(({ isUp }) => isUp),
+        all.map(() => givenUp.length === 0),
+        `seed ${seed}`,
+      );
       assert.ok(givenUp.length <= 1);
       await supervisor.stop('over');
-      assert.ok(all.every(({ isUp }) => !isUp), `seed ${seed}`);
+      assert.ok(
+        all.every(({ isUp }) => !isUp),
+        `seed ${seed}`,
+      );
     };
     cases.push(run());
   });

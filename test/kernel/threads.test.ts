@@ -79,30 +79,39 @@ test('thousands of messages from two threads to rooms on all arrive in order', {
   for (const { queuedEnvelopes } of bridges) assert.equal(queuedEnvelopes, 0);
 });
 
-test('a thread that is terminated: monitors are told, questions fail, and when it is back its entities are reachable again', { timeout: 60_000 }, async () => {
-  await using server = await TestServer.of(2);
-  const [survivor, victim] = [server.threads[0]!, server.threads[1]!];
-  const key = keyAt(1, 2);
-  const who = (await survivor.call('attach', key)) as { value: { node: number; worker: number; id: number } };
-  assert.equal(who.value.worker, 1);
-  await survivor.call('flood', key, 10, 10);
-  await victim.thread.terminate();
-  const events = (await survivor.call('events', 2)) as { kind: string }[];
-  assert.deepEqual(events.toSorted((one, other) => (one.kind < other.kind ? -1 : 1)), [
-    { kind: 'down', ref: who.value, reason: { kind: 'worker_down', worker: 1 } },
-    { kind: 'reply', name: 'never', ok: false, failure: 'worker_down' },
-  ]);
-  await survivor.call('tell', key);
-  assert.deepEqual(await survivor.call('events', 1), [{ kind: 'bounced', message: { kind: 'count', from: 'tell0', n: 0 }, reason: 'worker_down' }]);
-  assert.deepEqual(await survivor.call('report', key), { ok: false, failure: 'worker_down' });
+test(
+  'a thread that is terminated: monitors are told, questions fail, and when it is back its entities are reachable again',
+  { timeout: 60_000 },
+  async () => {
+    await using server = await TestServer.of(2);
+    const [survivor, victim] = [server.threads[0]!, server.threads[1]!];
+    const key = keyAt(1, 2);
+    const who = (await survivor.call('attach', key)) as { value: { node: number; worker: number; id: number } };
+    assert.equal(who.value.worker, 1);
+    await survivor.call('flood', key, 10, 10);
+    await victim.thread.terminate();
+    const events = (await survivor.call('events', 2)) as { kind: string }[];
+    assert.deepEqual(
+      events.toSorted((one, other) => (one.kind < other.kind ? -1 : 1)),
+      [
+        { kind: 'down', ref: who.value, reason: { kind: 'worker_down', worker: 1 } },
+        { kind: 'reply', name: 'never', ok: false, failure: 'worker_down' },
+      ],
+    );
+    await survivor.call('tell', key);
+    assert.deepEqual(await survivor.call('events', 1), [
+      { kind: 'bounced', message: { kind: 'count', from: 'tell0', n: 0 }, reason: 'worker_down' },
+    ]);
+    assert.deepEqual(await survivor.call('report', key), { ok: false, failure: 'worker_down' });
 
-  await server.mesh.remove(1);
-  await server.start(1);
-  await survivor.call('flood', key, 10, 10);
-  assert.deepEqual(await survivor.call('report', key), { ok: true, value: { total: 10, wrong: 0 } });
-  const again = (await survivor.call('attach', key)) as typeof who;
-  assert.notEqual(again.value.id, who.value.id, 'the old reference is not used again');
-});
+    await server.mesh.remove(1);
+    await server.start(1);
+    await survivor.call('flood', key, 10, 10);
+    assert.deepEqual(await survivor.call('report', key), { ok: true, value: { total: 10, wrong: 0 } });
+    const again = (await survivor.call('attach', key)) as typeof who;
+    assert.notEqual(again.value.id, who.value.id, 'the old reference is not used again');
+  },
+);
 
 test('a supervisor restarts a thread that dies of an uncaught error, and the mesh reaches it', { timeout: 60_000 }, async () => {
   await using server = new TestServer(2);
@@ -154,7 +163,10 @@ test('a supervisor restarts a thread that dies of an uncaught error, and the mes
   await server.threads[0]!.call('flood', key, 100, 10);
   assert.deepEqual(await server.threads[0]!.call('report', key), { ok: true, value: { total: 100, wrong: 0 } });
   await supervisor.stop('test over');
-  assert.deepEqual(supervisor.report().map(({ state }) => state), ['down', 'down']);
+  assert.deepEqual(
+    supervisor.report().map(({ state }) => state),
+    ['down', 'down'],
+  );
 });
 
 test('threads that are killed at any moment of heavy traffic leave the others running', { timeout: 60_000 }, async () => {

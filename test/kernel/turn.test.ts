@@ -117,9 +117,60 @@ test('events postponed again while they are replayed keep their order', () => {
     };
   }
   const ref = kernel.spawn(ladder, null);
-  for (const [kind, n] of [['a', 3], ['b', 3], ['c', 2], ['d', 1], ['e', 0], ['f', 3]] as const) kernel.send(ref, { kind, n });
+  for (const [kind, n] of [
+    ['a', 3],
+    ['b', 3],
+    ['c', 2],
+    ['d', 1],
+    ['e', 0],
+    ['f', 3],
+  ] as const)
+    kernel.send(ref, { kind, n });
   run();
   assert.deepEqual(order, ['e0', 'd1', 'c2', 'a3', 'b3', 'f3']);
+  assert.equal(kernel.mailboxDepth(ref), 0);
+});
+
+test('what is postponed again while others are replayed stays before those that were behind it', () => {
+  const { record, kernel, run } = makeKernel();
+  let opened = 0;
+  const order: number[] = [];
+  // `n` is handled once `n` keys have been seen; a key changes the state, even as it is replayed itself.
+  const { ref } = record({
+    onEvent: (event, turn) => {
+      const { n, from } = event as Note;
+      if (n > opened) {
+        turn.postpone();
+        return undefined;
+      }
+      order.push(n);
+      return from === 'key' ? (opened++ % 2 === 0 ? 'two' : 'one') : undefined;
+    },
+  });
+  for (const message of [note(2), note(1, { from: 'key' }), note(2), note(1), note(0, { from: 'key' }), note(2)]) kernel.send(ref, message);
+  run();
+  assert.deepEqual(order, [0, 1, 2, 2, 1, 2]);
+});
+
+test('there is nothing to postpone while an actor is built', () => {
+  const { kernel, run, crashes } = makeKernel({ limits: { intensity: { maxRestarts: 0, withinMs: 1 } } });
+  kernel.spawn(recorder, { log: { seen: [], lives: 0 }, onInit: (t) => t.postpone() });
+  run();
+  assert.match(String(crashes[0]!.error), /no event to postpone/);
+});
+
+test('a machine that postpones kernel events for ever crashes at maxPostponed, and keeps its mail', () => {
+  const { kernel, record, turn, clock, crashes, run } = makeKernel({ limits: { maxPostponed: 5 } });
+  const { ref, log } = record({ onEvent: (_event, t, { lives }) => (lives === 1 ? t.postpone() : undefined) });
+  kernel.send(ref, note(1));
+  run();
+  for (let i = 0; i < 6; i++) {
+    turn(ref, (t) => t.timer(`t${i}`, 1));
+    clock.advance(1);
+  }
+  run();
+  assert.match(String(crashes[0]!.error), /postponed more than 5/);
+  assert.deepEqual(numbers(log.seen.slice(-1)), [1]);
   assert.equal(kernel.mailboxDepth(ref), 0);
 });
 
@@ -159,10 +210,13 @@ test('a timeout that is in the mailbox already is taken back by cancelTimer and 
     t.timer('neither', 10);
   });
   clock.isBusy = true;
-  kernel.send(ref, doing((t) => {
-    t.cancelTimer('cancelled');
-    t.timer('restarted', 50);
-  }));
+  kernel.send(
+    ref,
+    doing((t) => {
+      t.cancelTimer('cancelled');
+      t.timer('restarted', 50);
+    }),
+  );
   clock.advance(10);
   clock.isBusy = false;
   run();
@@ -179,8 +233,15 @@ test('a timer that fires again while its first timeout is still queued is told o
   const { ref, log } = record();
   turn(ref, (t) => t.timer('t', 10));
   clock.isBusy = true;
-  for (let i = 0; i < 40; i++) kernel.send(ref, doing(() => undefined)); // more than one go
-  kernel.send(ref, doing((t) => t.timer('t', 5)));
+  for (let i = 0; i < 40; i++)
+    kernel.send(
+      ref,
+      doing(() => undefined),
+    ); // more than one go
+  kernel.send(
+    ref,
+    doing((t) => t.timer('t', 5)),
+  );
   clock.advance(10);
   clock.isBusy = false;
   run();
@@ -212,13 +273,19 @@ test('stop ends the actor after the turn: effects leave, mail still queued bounc
   const receiver = record();
   const sender = record();
   const { ref } = record({}, { terminate: (_data, state, reason) => reasons.push([state, reason]) });
-  kernel.send(sender.ref, doing((t) => {
-    t.send(ref, doing((own) => {
-      own.stop('done');
-      own.send(receiver.ref, note(1));
-    }));
-    t.send(ref, note(2));
-  }));
+  kernel.send(
+    sender.ref,
+    doing((t) => {
+      t.send(
+        ref,
+        doing((own) => {
+          own.stop('done');
+          own.send(receiver.ref, note(1));
+        }),
+      );
+      t.send(ref, note(2));
+    }),
+  );
   run();
   assert.deepEqual(reasons, [['one', { kind: 'normal', why: 'done' }]]);
   assert.deepEqual(numbers(receiver.log.seen), [1]);

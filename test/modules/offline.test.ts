@@ -265,6 +265,31 @@ transcript(
   },
 );
 
+transcript(
+  'XEP-0160: who reads nothing for a minute does not keep the rest from another resource',
+  { config: { limits: { outboundBytes: 300_000 }, c2s: { idleMs: 0 } } },
+  async (cast) => {
+    const { romeo } = cast;
+    const juliet = cast.offline('juliet');
+    const filler = 'x'.repeat(20_000);
+    for (let i = 0; i < 60; i++) await romeo.sends(`<message type='chat' id='${i}' to='${juliet.bare}'><body>${filler}</body></message>`);
+    await juliet.connects();
+    juliet.stalls();
+    await juliet.writes('<presence/>');
+    const chamber = cast.client('chamber');
+    await chamber.sends('<presence/>');
+    await cast.advance(59_000);
+    assert.deepEqual(
+      (await chamber.collects()).filter(({ name }) => name === 'message'),
+      [],
+    );
+    await cast.advance(2_000);
+    const ids = (await chamber.collects()).filter(({ name }) => name === 'message').map(({ attrs }) => Number(attrs['id']));
+    assert.ok(ids.length > 40, `most are left: ${ids.length}`);
+    assert.deepEqual(ids, range(60 - ids.length, 60).map(Number));
+  },
+);
+
 transcript('XEP-0160: a restart of the server keeps the queue', { onlyOurs: 'restarts it' }, async (cast) => {
   const { romeo } = cast;
   const juliet = cast.offline('juliet');
@@ -278,6 +303,7 @@ transcript('XEP-0160: a restart of the server keeps the queue', { onlyOurs: 'res
   await later.becomesUnavailable();
   await later.collects();
   await romeoAgain.sends(chat(juliet.bare, 'm2'));
+  await romeoAgain.sync();
   await later.becomesAvailable();
   await later.receives(`<message type='chat' id='m2'><body>m2</body>${delay(cast.domain)}</message>`);
 });

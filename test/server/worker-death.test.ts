@@ -1,88 +1,9 @@
 /** Worker threads that end: what happens to connections and accounts, here and on the other worker. Design §3. */
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { test } from 'node:test';
-import { LoadClient } from '../../bench/load/client.ts';
-import { loadConfig } from '../../src/config/load.ts';
-import { homeWorker } from '../../src/kernel/registry.ts';
-import { makeLogger } from '../../src/observe/log.ts';
-import { moduleSchemas } from '../../src/server/module-schemas.ts';
-import { startWholeServer } from '../../src/server/start-server.ts';
+import type { LoadClient } from '../../bench/load/client.ts';
 import type { Server } from '../../src/server/server.ts';
-import { parseJid } from '../../src/xmpp/jid.ts';
-import { opaqueString } from '../../src/xmpp/precis.ts';
-
-const WORKERS = 2;
-const PASSWORD = 'a password';
-
-interface Running extends AsyncDisposable {
-  readonly server: Server;
-  /** Resolves with the next log event of that name from now on. */
-  next(what: string, accept?: (event: Record<string, unknown>) => boolean): Promise<Record<string, unknown>>;
-}
-
-async function run(): Promise<Running> {
-  const dataDir = await mkdtemp(join(tmpdir(), 'rookery-threads-'));
-  const watchers = new Set<(event: Record<string, unknown>) => void>();
-  const write = (lines: readonly string[]): void => {
-    for (const line of lines) for (const watcher of watchers) watcher(JSON.parse(line) as Record<string, unknown>);
-  };
-  const load = () =>
-    loadConfig({
-      env: {},
-      modules: moduleSchemas(),
-      values: {
-        dataDir,
-        listen: ['127.0.0.1'],
-        domains: ['localhost'],
-        c2s: { ports: [0], tlsPorts: [], isTlsRequired: false },
-        accounts: { scramIterations: 4_096 },
-        workers: { count: WORKERS },
-        limits: { connectsPerSecond: 10_000, connectBurst: 10_000 },
-      },
-    });
-  const loaded = load();
-  const { server } = await startWholeServer({
-    loaded,
-    load,
-    logger: makeLogger({ level: 'info', write, flushMs: 0 }),
-    writeLog: write,
-    onGivenUp: (reason) => assert.fail(reason),
-    onStopped: () => undefined,
-  });
-  return {
-    server,
-    next: (what, accept = () => true) =>
-      new Promise((resolve) => {
-        const watcher = (event: Record<string, unknown>): void => {
-          if (event['what'] !== what || !accept(event)) return;
-          watchers.delete(watcher);
-          resolve(event);
-        };
-        watchers.add(watcher);
-      }),
-    async [Symbol.asyncDispose]() {
-      await server.stop();
-      await rm(dataDir, { recursive: true, force: true });
-    },
-  };
-}
-
-/** Names of accounts that live on `worker`. */
-function namesAt(worker: number, count: number): string[] {
-  const names: string[] = [];
-  for (let i = 0; names.length < count; i++) if (homeWorker(`user${i}@localhost`, WORKERS) === worker) names.push(`user${i}`);
-  return names;
-}
-
-async function logIn(server: Server, local: string, resource: string): Promise<LoadClient> {
-  const client = await LoadClient.open({ host: '127.0.0.1', port: server.ports.c2s[0]!, domain: 'localhost' }, local);
-  await client.logIn(PASSWORD, 'SCRAM-SHA-1', resource);
-  await client.ask('<presence/>', /<presence/);
-  return client;
-}
+import { createAccounts, logIn, namesAt, run } from './whole-server.ts';
 
 /** Which worker's c2s actors include that session. */
 async function workerOf(server: Server, jid: string): Promise<number> {
@@ -107,7 +28,7 @@ test('a killed worker comes back, its accounts are reachable, sessions elsewhere
   await using running = await run();
   const { server } = running;
   const [lost, kept] = [namesAt(0, 1)[0]!, namesAt(1, 1)[0]!];
-  for (const name of [lost, kept]) await server.createAccount(parseJid(`${name}@localhost`)!, opaqueString(PASSWORD)!);
+  await createAccounts(server, [lost, kept]);
 
   // Both connected to worker 1; the first one's account lives on worker 0.
   const orphan = await logInAt(server, lost, 1);
@@ -135,4 +56,34 @@ test('a killed worker comes back, its accounts are reachable, sessions elsewhere
   assert.ok(!status.sessions.some(({ jid }) => jid === gone.jid));
   assert.equal((await server.status()).workers[0]!.restarts, 1);
   for (const client of [orphan, friend, gone]) client.close();
+});
+
+test('while a worker is down, logins to its accounts may be tried again, and nobody is told that the account does not exist', async () => {
+  await using running = await run();
+  const { server } = running;
+  const [lost, kept] = [namesAt(0, 1)[0]!, namesAt(1, 1)[0]!];
+  await createAccounts(server, [lost, kept]);
+  const friend = await logInAt(server, kept, 1);
+  // Dies as often as it comes back, for a while.
+  let deaths = 0;
+  const dying = (async (): Promise<void> => {
+    while (deaths < 3) {
+      await server.workers[0]!.kill();
+      deaths++;
+      await running.next('worker_up', ({ worker }) => worker === 0);
+    }
+  })();
+  const seen = new Set<string>();
+  while (deaths < 3) {
+    const client = await logIn(server, lost, 'one').catch((error: Error) => error);
+    if (client instanceof Error)
+      seen.add(/<(not-authorized|temporary-auth-failure|conflict|not-allowed)/.exec(client.message)?.[1] ?? 'connection lost');
+    else client.close();
+    const answer = await friend.ask(`<message id='m' type='groupchat' to='${lost}@localhost'/>`, /<message [^>]*id='m'.*<\/message>/s);
+    seen.add(/<(service-unavailable|resource-constraint|internal-server-error)/.exec(answer)![1]!);
+  }
+  await dying;
+  for (const wrong of ['not-authorized', 'not-allowed']) assert.ok(!seen.has(wrong), [...seen].join());
+  (await logIn(server, lost, 'two')).close();
+  friend.close();
 });

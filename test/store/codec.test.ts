@@ -57,12 +57,19 @@ test('integers that are not, and rows that end too soon, are RangeErrors', () =>
 test('a binary table hands out rows of their own, though it writes them all in one buffer', () => {
   const table = binaryTable<string>({ name: 'text', version: 2, write: (row, text) => row.string(text), read: (row) => row.string() });
   const rows = ['one', 'two', 'three'].map((text) => table.encode(text));
-  assert.deepEqual(rows.map((row) => table.decode(row, 2)), ['one', 'two', 'three']);
+  assert.deepEqual(
+    rows.map((row) => table.decode(row, 2)),
+    ['one', 'two', 'three'],
+  );
   assert.throws(() => table.decode(rows[0]!, 3), RangeError);
 });
 
 test('a JSON table migrates older rows, and refuses those it cannot understand', () => {
-  const table = jsonTable<{ b: number }>({ name: 'row', version: 3, migrate: (row, version) => ({ b: (row as { a: number }).a + version }) });
+  const table = jsonTable<{ b: number }>({
+    name: 'row',
+    version: 3,
+    migrate: (row, version) => ({ b: (row as { a: number }).a + version }),
+  });
   assert.deepEqual(table.decode(Buffer.from('{"a":1}'), 2), { b: 3 });
   assert.deepEqual(table.decode(table.encode({ b: 1 }), 3), { b: 1 });
   assert.throws(() => table.decode(Buffer.from('{}'), 4), /newer/);

@@ -55,10 +55,18 @@ async function check(store: Store, thread: number, acknowledged: number, where: 
   const last = (await store.get(numbered, log, ['last']))!;
   assert.ok(last >= acknowledged, `${where}: ${acknowledged} was acknowledged, the last found is ${last}`);
   const expected = Array.from({ length: last * ROWS_PER_BATCH }, (_, i) => ['row', 1 + Math.floor(i / ROWS_PER_BATCH), i % ROWS_PER_BATCH]);
-  assert.deepEqual(rows.map(({ key }) => key), expected, `${where}: each batch whole, none missing before the last`);
+  assert.deepEqual(
+    rows.map(({ key }) => key),
+    expected,
+    `${where}: each batch whole, none missing before the last`,
+  );
 
   const flips = await store.list(generations, `flips${thread}@capulet.lit`);
   const generation = Math.floor(last / 10) * 10;
   const expectedFlips = generation === 0 ? [] : Array.from({ length: GENERATION_ROWS }, (_, i) => [generation, i]);
-  assert.deepEqual(flips.map(({ key }) => key), expectedFlips, `${where}: erased and written anew at once`);
+  assert.deepEqual(
+    flips.map(({ key }) => key),
+    expectedFlips,
+    `${where}: erased and written anew at once`,
+  );
 }

@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { ERASE, GROUP, GroupBuffer, Journal, parseSegmentName, segmentName } from '../../src/store/lmdb/journal.ts';
 import type { JournalFiles } from '../../src/store/lmdb/journal.ts';
+import { Journals } from '../../src/store/lmdb/journals.ts';
+import type { Position } from '../../src/store/lmdb/tail.ts';
 import { START, Tail } from '../../src/store/lmdb/tail.ts';
 import { Window } from '../../src/store/lmdb/window.ts';
 
@@ -31,7 +33,11 @@ function group(text: string): GroupBuffer {
   return buffer;
 }
 
-const segmentsOf = (directory: string): number[] => fs.readdirSync(directory).toSorted().map((name) => parseSegmentName(name)!.segment);
+const segmentsOf = (directory: string): number[] =>
+  fs
+    .readdirSync(directory)
+    .toSorted()
+    .map((name) => parseSegmentName(name)!.segment);
 
 /** The ticks of all complete records, read as the applier does. */
 function ticks(directory: string, tail = new Tail(directory, NAME, START)): number[] {
@@ -70,7 +76,10 @@ test('what is appended is read back, while it is appended and from any position'
     if (tick === 20) position = tail.position;
   }
   assert.ok(segmentsOf(directory).length > 5, 'in several segments');
-  assert.deepEqual(ticks(directory, new Tail(directory, NAME, position)), Array.from({ length: 20 }, (_, i) => 21 + i));
+  assert.deepEqual(
+    ticks(directory, new Tail(directory, NAME, position)),
+    Array.from({ length: 20 }, (_, i) => 21 + i),
+  );
   assert.equal(tail.isClosed, false);
   journal.close(41);
   tail.refresh(segmentsOf(directory));
@@ -102,6 +111,62 @@ test('a record cut short anywhere, or changed anywhere, is not read, nor what fo
     assert.deepEqual(read, [1, 2, 3].slice(0, read.length));
   }
   journal.close(4);
+});
+
+test('segments are removed when what is in them is applied, not when it is read', () => {
+  const directory = newDirectory();
+  const journal = new Journal({ directory, name: NAME, segmentBytes: 200, isSyncing: false });
+  const positions = new Map<number, Position>();
+  const journals = new Journals(directory, (instance) => positions.get(instance));
+  const append = (from: number, to: number): void => {
+    for (let tick = from; tick <= to; tick++) journal.append(group(`text ${tick}`), GROUP, tick);
+  };
+  append(1, 20);
+  const current = new Window();
+  assert.equal(journals.readInto(current, 400, Infinity), false, 'not all of it');
+  const { tick } = current;
+  assert.ok(tick > 3 && tick < 20);
+  const next = new Window();
+  assert.equal(journals.readInto(next, Infinity, 18), true);
+  assert.equal(next.tick, 18, 'later ticks stay');
+  journals.published(current);
+  assert.deepEqual(journals.removeApplied(next), []);
+  const again = new Journals(directory, () => current.positions.get(NAME.instance));
+  const rest = new Window();
+  assert.equal(again.readInto(rest, Infinity, Infinity), true);
+  assert.equal(rest.groups, 20 - current.groups, 'all that is not applied is there');
+  assert.ok(segmentsOf(directory)[0]! > 0, 'what is applied is not');
+  const last = new Window();
+  journals.readInto(last, Infinity, Infinity);
+  journal.close(21);
+  journals.readInto(last, Infinity, Infinity);
+  journals.published(last);
+  assert.deepEqual(journals.removeApplied(last), [], 'not while the last groups are to be applied');
+  assert.deepEqual(journals.removeApplied(new Window()), [NAME.instance]);
+  assert.deepEqual(segmentsOf(directory), []);
+  again.close();
+});
+
+test('groups of several journals come in the order of their ticks; a journal of a thread that is gone ends where it ends', () => {
+  const directory = newDirectory();
+  const names = [1, 2, 3].map((thread) => ({ instance: thread, thread }));
+  const writers = names.map((name) => new Journal({ directory, name, segmentBytes: 150, isSyncing: false }));
+  for (let tick = 1; tick <= 60; tick++) writers[(tick * tick) % 3]!.append(group(`${tick}`), GROUP, tick);
+  const journals = new Journals(directory, () => undefined);
+  const window = new Window();
+  assert.equal(journals.readInto(window, Infinity, Infinity), true);
+  assert.equal(window.groups, 60);
+  const partition = window.changes.partitions.get('p')!;
+  const rows = new Map<string, number>();
+  window.changes.rows(partition, 0, rows);
+  const value = window.changes.value(rows.get('key')!)!;
+  assert.equal(value.chunk.toString('latin1', value.start, value.end), '\x0260', 'the last one wins');
+  journals.published(window);
+  assert.deepEqual(journals.removeApplied(new Window()), []);
+  journals.endThread(1);
+  assert.deepEqual(journals.removeApplied(new Window()), [1]);
+  journals.close();
+  for (const writer of writers) writer.close(61);
 });
 
 test('a segment of another journal under this name is not read', () => {

@@ -4,11 +4,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { StoreError } from '../../src/store/errors.ts';
+import { DATA_FILE } from '../../src/store/lmdb/backup.ts';
+import { Env } from '../../src/store/lmdb/env.ts';
+import { eraseSome } from '../../src/store/lmdb/erasure.ts';
 import { openLmdb } from '../../src/store/lmdb/open.ts';
 import type { LmdbOptions } from '../../src/store/lmdb/open.ts';
 import type { LmdbStore } from '../../src/store/lmdb/lmdb-store.ts';
 import { Batch } from '../../src/store/store.ts';
 import type { Commit } from '../../src/store/store.ts';
+import { packKey } from '../../src/store/tuple.ts';
 import { lines } from './fixtures/thread.ts';
 
 async function withStore(options: Omit<LmdbOptions, 'path'>, run: (store: LmdbStore, path: string) => Promise<void>): Promise<void> {
@@ -22,7 +26,8 @@ async function withStore(options: Omit<LmdbOptions, 'path'>, run: (store: LmdbSt
   }
 }
 
-const put = (store: LmdbStore, partition: string, bytes: number): Commit => store.commit(new Batch(partition).put(lines, [1], 'x'.repeat(bytes)));
+const put = (store: LmdbStore, partition: string, bytes: number): Commit =>
+  store.commit(new Batch(partition).put(lines, [1], 'x'.repeat(bytes)));
 
 test('maxBatchBytes: a larger batch is refused, ERR_STORE_TOO_LARGE, and its group goes on', async () => {
   await withStore({ maxBatchBytes: 10_000 }, async (store) => {
@@ -105,4 +110,29 @@ test('onTrouble: told once when applying fails, while commits go on, and once wh
     assert.deepEqual(await store.partitions(lines), ['before', 'meanwhile', 'still']);
     assert.deepEqual(told, ['ERR_STORE_IO', undefined]);
   });
+});
+
+test('an erasure that was begun is finished by whoever opens the store next, before anything is read', async () => {
+  const path = fs.mkdtempSync(join(tmpdir(), 'rookery-limits-'));
+  let store = await openLmdb({ path });
+  for (let i = 0; i < 12; i++) {
+    const batch = new Batch('large');
+    for (let k = 0; k < 1000; k++) batch.put(lines, [i, k], 'x');
+    void store.commit(batch);
+  }
+  await store.commit(new Batch('largf').put(lines, [1], 'neighbour')).promise;
+  await store.close();
+  // As a backup taken between two of its transactions has it.
+  const env = Env.open(join(path, DATA_FILE), false);
+  env.transaction(() => assert.equal(eraseSome(env, packKey(['large'])), false));
+  await env.close();
+  store = await openLmdb({ path });
+  assert.deepEqual(await store.list(lines, 'large'), []);
+  assert.deepEqual(await store.partitions(lines), ['largf']);
+  await store.commit(new Batch('large').put(lines, [1], 'new')).promise;
+  await store.close();
+  store = await openLmdb({ path });
+  assert.equal(await store.get(lines, 'large', [1]), 'new', 'it is finished for good');
+  await store.close();
+  fs.rmSync(path, { recursive: true, force: true });
 });

@@ -64,7 +64,10 @@ test('where the first opener was a thread that is gone, the next one takes over 
   await first.terminate();
   const { store, recovery } = await openLmdbVerbose({ path });
   assert.equal(recovery?.groups, 2);
-  assert.deepEqual((await store.list(lines, 'a@x')).map(({ value }) => value), ['first', 'second']);
+  assert.deepEqual(
+    (await store.list(lines, 'a@x')).map(({ value }) => value),
+    ['first', 'second'],
+  );
   await store.close();
 });
 

@@ -11,7 +11,10 @@ test('ticks grow from where the clock was started, for all who share it', () => 
   shared.startClock(2 ** 32 - 2);
   const ticks = [shared.tick(), other.tick(), shared.tick(), other.tick()];
   assert.deepEqual(ticks, [2 ** 32 - 1, 2 ** 32 + 1, 2 ** 32 + 2, 2 ** 32 + 3]);
-  assert.ok(ticks.every((tick) => tagOf(tick) !== 0), '0 means no tag');
+  assert.ok(
+    ticks.every((tick) => tagOf(tick) !== 0),
+    '0 means no tag',
+  );
   assert.equal(other.clock, 2 ** 32 + 3);
 });
 

@@ -13,7 +13,11 @@ const JULIET = 'juliet@capulet.lit';
 /** Nothing reaches LMDB unless somebody asks for it. */
 const NEVER_BY_ITSELF = { applyIntervalMs: 3_600_000 };
 
-async function withThreads(count: number, options: Omit<LmdbOptions, 'path'>, run: (store: Store, threads: StoreThread[], path: string) => Promise<void>): Promise<void> {
+async function withThreads(
+  count: number,
+  options: Omit<LmdbOptions, 'path'>,
+  run: (store: Store, threads: StoreThread[], path: string) => Promise<void>,
+): Promise<void> {
   const path = await mkdtemp(join(tmpdir(), 'rookery-threads-'));
   const store = await openLmdb({ path, ...options });
   const threads = await Promise.all(Array.from({ length: count }, () => StoreThread.start({ path })));
@@ -39,6 +43,34 @@ test('what one thread has settled every other reads at once', async () => {
       assert.deepEqual(await writer.tell({ do: 'texts', partition: JULIET }), expected, `writer after ${i}`);
       assert.deepEqual(await texts(store, JULIET), expected, `main after ${i}`);
     }
+  });
+});
+
+test('a thread that writes before it reads still reads what another had settled before', async () => {
+  await withThreads(1, NEVER_BY_ITSELF, async (store, [thread]) => {
+    for (let i = 0; i < 5; i++) {
+      const partition = `user${i}@x`;
+      await thread!.tell({ do: 'put', partition, key: [1], text: 'theirs' });
+      await store.commit(new Batch(partition).put(lines, [2], 'ours')).promise;
+      assert.deepEqual(await texts(store, partition), ['theirs', 'ours']);
+      assert.deepEqual(await thread!.tell({ do: 'texts', partition }), ['theirs', 'ours']);
+    }
+  });
+});
+
+test('what was applied early, for a reader that could not wait, is not overtaken by its window', async () => {
+  await withThreads(2, { ...NEVER_BY_ITSELF, applyRows: 1 }, async (store, [a, b]) => {
+    await a!.tell({ do: 'put', partition: 'zzz', key: [1], text: 'old' });
+    await Promise.all(Array.from({ length: 200 }, (_, i) => store.commit(new Batch(`user${i}@x`).put(lines, [1], 'x')).promise));
+    // The window with 'old' in its last transaction is under way…
+    const applied = store.partitions(lines);
+    await new Promise((resolve) => setImmediate(resolve));
+    // …when something newer is wanted.
+    await b!.tell({ do: 'put', partition: 'zzz', key: [1], text: 'new' });
+    assert.deepEqual(await texts(store, 'zzz'), ['new']);
+    await applied;
+    assert.deepEqual(await texts(store, 'zzz'), ['new']);
+    assert.deepEqual(await a!.tell({ do: 'texts', partition: 'zzz' }), ['new']);
   });
 });
 
@@ -79,7 +111,9 @@ test('an erasure by one thread hides what another had written, and the other way
 test('versions and expectations hold between threads', async () => {
   await withThreads(2, NEVER_BY_ITSELF, async (store, [a, b]) => {
     await a!.tell({ do: 'put', partition: JULIET, key: [1], text: 'created', expect: 0 });
-    await assert.rejects(b!.tell({ do: 'put', partition: JULIET, key: [1], text: 'created twice', expect: 0 }), { code: 'ERR_STORE_VERSION' });
+    await assert.rejects(b!.tell({ do: 'put', partition: JULIET, key: [1], text: 'created twice', expect: 0 }), {
+      code: 'ERR_STORE_VERSION',
+    });
     const version = (await b!.tell({ do: 'version', partition: JULIET })) as number;
     assert.equal(await a!.tell({ do: 'version', partition: JULIET }), version);
     assert.equal(await store.version(JULIET), version);

@@ -15,7 +15,9 @@ function randomPart(next: Random): KeyPart {
     case 0:
       return next(2 ** 32) - 2 ** 31;
     case 1:
-      return [0, -0, Infinity, -Infinity, Number.MIN_VALUE, -Number.MIN_VALUE, Number.MAX_VALUE, 2 ** 53, -(2 ** 53), 2 ** 53 - 1][next(10)]!;
+      return [0, -0, Infinity, -Infinity, Number.MIN_VALUE, -Number.MIN_VALUE, Number.MAX_VALUE, 2 ** 53, -(2 ** 53), 2 ** 53 - 1][
+        next(10)
+      ]!;
     case 2:
       return (next(2 ** 31) - 2 ** 30) * 2 ** (next(2000) - 1000);
     default:

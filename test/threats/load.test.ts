@@ -405,6 +405,35 @@ threat('Memory exhaustion at default settings: silence ends a session, white spa
   await blank.isClosedWith('policy-violation');
 });
 
+test('Memory exhaustion at default settings: a client that reads is not taken for one that does not, whatever many others send it at once', async (t) => {
+  const server = await startServer({ c2s: { isTlsRequired: false } });
+  t.after(() => server.stop());
+  await server.createAccount('juliet@localhost', 'wherefore art thou');
+  const enter = async (): Promise<RawClient> => {
+    const client = new RawClient(t, server.port);
+    assert.ok(await client.isLetIn());
+    await client.logsIn();
+    client.text = '';
+    assert.ok(await client.isLetIn());
+    client.socket.write(`<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>`);
+    assert.ok(await client.gets('</jid>'));
+    return client;
+  };
+  const reader = await enter();
+  reader.socket.write('<presence/>');
+  assert.ok(await reader.gets('<presence '));
+  // Together more than a connection may have unsent, and all of it is there in about the same pass of the event loop.
+  const size = 200_000;
+  const senders = [];
+  for (let i = 0; i < 6; i++) senders.push(await enter());
+  for (const [i, { socket }] of senders.entries())
+    socket.write(`<message type='chat' id='m${i}' to='juliet@localhost'><body>${'x'.repeat(size)}</body></message>`);
+  for (const [i] of senders.entries()) assert.ok(await reader.gets(`id='m${i}'`), `message ${i} came`);
+  reader.socket.write(`<iq type='get' id='end'><ping xmlns='urn:xmpp:ping'/></iq>`);
+  assert.ok(await reader.gets(`id='end'`));
+  assert.ok(reader.text.length > senders.length * size);
+});
+
 // Too many resources, and what multiplies
 
 threat(

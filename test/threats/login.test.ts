@@ -200,7 +200,10 @@ threat(
         NAMES.filter((name) => meaning(name) === user).map((authcid) => `${authzid}\0${authcid}\0secret of ${user}`),
       ),
     );
-    const messages = [...right, ...Array.from({ length: 150 }, () => plainMessage(random))];
+    const surrounded = ['romeo', 'juliet'].flatMap((user) =>
+      ['\0', '\0x', '\0\0'].flatMap((more) => [`\0${user}\0secret of ${user}${more}`, `${more}\0${user}\0secret of ${user}`]),
+    );
+    const messages = [...right, ...surrounded, ...Array.from({ length: 150 }, () => plainMessage(random))];
     let successes = 0;
     for (const message of messages) {
       const client = await scene.opened();

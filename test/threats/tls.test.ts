@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { connect, type Socket } from 'node:net';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { test, type TestContext } from 'node:test';
 import { connect as connectTls, type ConnectionOptions, type TLSSocket } from 'node:tls';
 import { contextTag, DER, parseDer, type DerNode } from '../../src/net/der.ts';
@@ -206,18 +206,43 @@ test('STARTTLS command injection: over TCP, plain text in place of the handshake
   assert.doesNotMatch(client.text.slice(before), /stream|success|failure/, 'at most an alert of TLS');
 });
 
-test('TLS renegotiation flood: under TLS 1.2 a client that renegotiates is disconnected, under 1.3 there is no such thing', async (t) => {
-  const server = await serverOf(t);
-  const { client, socket } = await secured(t, { port: server.tlsPort, maxVersion: 'TLSv1.2' });
-  socket.write(HEADER);
-  await client.receives('</stream:features>');
-  socket.renegotiate({}, () => undefined);
-  await client.closed;
-  const modern = await secured(t, { port: server.tlsPort, minVersion: 'TLSv1.3' });
-  assert.equal(modern.socket.getProtocol(), 'TLSv1.3');
-  modern.socket.write(HEADER);
-  await modern.client.receives('</stream:features>');
-});
+/** Stands between a client and the server, deaf to the client's leaving: what closes the far side is the server. */
+async function relayTo(t: TestContext, port: number): Promise<{ readonly port: number; readonly serverClosed: Promise<void> }> {
+  const { promise: serverClosed, resolve } = Promise.withResolvers<void>();
+  const relay = createServer({ allowHalfOpen: true }, (near) => {
+    const far = connect(port, '127.0.0.1');
+    near.on('data', (chunk) => far.write(chunk));
+    far.on('data', (chunk) => near.write(chunk));
+    for (const socket of [near, far]) socket.on('error', () => undefined);
+    far.on('close', () => {
+      near.destroy();
+      resolve();
+    });
+    t.after(() => far.destroy());
+  });
+  relay.listen(0, '127.0.0.1');
+  t.after(() => relay.close());
+  await once(relay, 'listening');
+  return { port: (relay.address() as AddressInfo).port, serverClosed };
+}
+
+test(
+  'TLS renegotiation flood: under TLS 1.2 a client that renegotiates is disconnected, under 1.3 there is no such thing',
+  { timeout: 20_000 },
+  async (t) => {
+    const server = await serverOf(t);
+    const relay = await relayTo(t, server.tlsPort);
+    const { client, socket } = await secured(t, { port: relay.port, maxVersion: 'TLSv1.2' });
+    socket.write(HEADER);
+    await client.receives('</stream:features>');
+    socket.renegotiate({}, () => undefined);
+    await relay.serverClosed;
+    const modern = await secured(t, { port: server.tlsPort, minVersion: 'TLSv1.3' });
+    assert.equal(modern.socket.getProtocol(), 'TLSv1.3');
+    modern.socket.write(HEADER);
+    await modern.client.receives('</stream:features>');
+  },
+);
 
 test('TLS renegotiation flood: nothing older than TLS 1.2 is spoken at all', async (t) => {
   const server = await serverOf(t);

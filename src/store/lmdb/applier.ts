@@ -14,22 +14,18 @@
  * A group that had settled before another began has the lower tick and is in its journal by then, so the later
  * of two changes to a partition is never overtaken.
  */
-import * as fs from 'node:fs';
-import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { storeClosed, storeErrorFrom } from '../errors.ts';
 import type { StoreError } from '../errors.ts';
-import { endOfPrefix } from '../tuple.ts';
 import type { Packed } from '../tuple.ts';
 import type { ChangedPartition } from './changes.ts';
-import { AFTER_VERSIONS, ERASE_KEYS, journalKey, TICK_KEY, VERSION_KEYS, versionKey } from './env.ts';
+import { AFTER_VERSIONS, journalKey, TICK_KEY, VERSION_KEYS, versionKey } from './env.ts';
 import type { Env } from './env.ts';
-import { parseSegmentName, segmentName } from './journal.ts';
-import type { JournalName } from './journal.ts';
+import { eraseSome, finishErasures } from './erasure.ts';
+import { Journals } from './journals.ts';
 import type { Place, Shared } from './shared.ts';
 import { tagOf } from './shared.ts';
-import { START, Tail } from './tail.ts';
-import type { JournalRecord, Position } from './tail.ts';
+import type { Position } from './tail.ts';
 import { Window } from './window.ts';
 
 /** Journal bytes in one window, a bound of memory while much is to be recovered. */
@@ -38,8 +34,6 @@ const WINDOW_BYTES = 16 * 1024 * 1024;
 const READ_BYTES = 1024 * 1024;
 /** Times per interval that journals are read ahead, so that there is little left to read when it matters. */
 const READS_PER_INTERVAL = 10;
-/** An erasure deletes this many rows in one transaction. */
-const ERASE_ROWS = 5_000;
 /** After a failure, which is most likely a full disk. */
 const RETRY_MS = 1_000;
 
@@ -75,11 +69,10 @@ interface Urgent {
 export class Applier {
   readonly #env: Env;
   readonly #shared: Shared;
-  readonly #directory: string;
+  readonly #journals: Journals;
   readonly #intervalMs: number;
   readonly #rowsPerTransaction: number;
   readonly #onTrouble: ((error: StoreError | undefined) => void) | undefined;
-  readonly #tails = new Map<number, Tail>();
   #next = new Window();
   #current: Window | undefined;
   /** Partitions of the current window still to be written, from `#at` on. */
@@ -88,11 +81,7 @@ export class Applier {
   #waiters: Waiter[] = [];
   #currentWaiters: Waiter[] = [];
   readonly #urgent = new Map<Packed, Urgent>();
-  /** Partitions whose erasure is under way, over several transactions. */
-  readonly #erasing = new Set<Packed>();
-  /** The segment of each journal that its position in LMDB is in. */
-  readonly #applied = new Map<number, number>();
-  /** Journals whose files are gone for good: their positions can go. */
+  /** Journals that are gone for good, whose positions can go. */
   #retired: number[] = [];
   #wantsWindow = false;
   #wantsRead = false;
@@ -107,8 +96,6 @@ export class Applier {
   /** During recovery there is no clock yet. */
   #hasClock = false;
   #groups = 0;
-  /** Threads that are gone; ids are not used again within a process. */
-  readonly #ended = new Set<number>();
   #isStopped = false;
   /** Some partition's version is kept. */
   #hasVersions = false;
@@ -116,26 +103,27 @@ export class Applier {
   constructor(options: ApplierOptions) {
     this.#env = options.env;
     this.#shared = options.shared;
-    this.#directory = options.directory;
+    this.#journals = new Journals(options.directory, (instance) => positionFrom(this.#env.getJson(journalKey(instance))));
     this.#intervalMs = options.intervalMs;
     this.#rowsPerTransaction = options.rowsPerTransaction;
     this.#onTrouble = options.onTrouble;
   }
 
-  /** Applies all journals there are, removes them and starts the clock. Before any thread writes. */
+  /** Applies all journals there are, removes them and starts the clock. Before any thread writes. Where it fails, the applier is over. */
   async recover(): Promise<Recovery> {
-    for (const key of this.#env.keys(ERASE_KEYS, endOfPrefix(ERASE_KEYS), Infinity)) this.#erasing.add(key.slice(ERASE_KEYS.length));
-    for (const _ of this.#env.keys(VERSION_KEYS, AFTER_VERSIONS, 1)) this.#hasVersions = true;
-    await this.#finishErasing();
-    await this.flush();
-    let discardedBytes = 0;
-    for (const tail of this.#tails.values()) {
-      discardedBytes += tail.discardedBytes + tail.remainingBytes;
-      tail.close();
+    try {
+      return await this.#recover();
+    } catch (error) {
+      this.#end();
+      throw error;
     }
-    this.#tails.clear();
-    for (const { name, segments } of this.#list()) for (const segment of segments) fs.unlinkSync(this.#path(name, segment));
-    this.#syncDirectory();
+  }
+
+  async #recover(): Promise<Recovery> {
+    for (const _ of this.#env.keys(VERSION_KEYS, AFTER_VERSIONS, 1)) this.#hasVersions = true;
+    await finishErasures(this.#env);
+    await this.flush();
+    const discardedBytes = this.#journals.removeAll();
     const tick = Math.max(Number(this.#env.getJson(TICK_KEY) ?? 0), this.#shared.clock) + 1;
     this.#env.transaction(() => {
       for (const { instance } of this.#env.journals()) this.#env.delete(journalKey(instance));
@@ -162,7 +150,7 @@ export class Applier {
 
   /** The thread is gone: what it has written to its journals is all there will be. */
   endThread(thread: number): void {
-    this.#ended.add(thread);
+    this.#journals.endThread(thread);
     this.wake();
   }
 
@@ -201,10 +189,13 @@ export class Applier {
     } catch (error) {
       if (this.#trouble === undefined) this.#onTrouble?.(storeErrorFrom(error, this.#env.path));
     }
+    this.#end();
+  }
+
+  #end(): void {
     this.#isStopped = true;
     clearTimeout(this.#retry);
-    for (const tail of this.#tails.values()) tail.close();
-    this.#tails.clear();
+    this.#journals.close();
   }
 
   #run(): void {
@@ -220,13 +211,14 @@ export class Applier {
     return this.#urgent.size > 0 || this.#current !== undefined || this.#wantsWindow || this.#wantsRead;
   }
 
-  /** One transaction per turn of the event loop. */
+  /** One or two transactions per turn of the event loop. */
   async #loop(): Promise<void> {
     try {
       while (this.#hasWork) {
+        // Neither may keep the other from going on.
         if (this.#urgent.size > 0) this.#serveUrgent();
-        else if (this.#current !== undefined) this.#step(this.#current);
-        else this.#readOn();
+        if (this.#current !== undefined) this.#step(this.#current);
+        else if (this.#wantsWindow || this.#wantsRead) this.#readOn();
         if (this.#hasWork) await nextTurn();
       }
     } catch (error) {
@@ -240,7 +232,8 @@ export class Applier {
     this.#currentWaiters = [];
     this.#urgent.clear();
     for (const waiter of waiters) waiter.reject(error);
-    if (this.#trouble === undefined) this.#onTrouble?.(error);
+    // Who opens the store is told by the opening itself.
+    if (this.#trouble === undefined && this.#hasClock) this.#onTrouble?.(error);
     this.#trouble = error;
     this.#retry = setTimeout(() => {
       this.#retry = undefined;
@@ -267,7 +260,8 @@ export class Applier {
     this.#wantsWindow = !isComplete;
     const waiters = isComplete ? this.#waiters.splice(0) : [];
     if (this.#next.isEmpty) {
-      this.#removeSegments();
+      this.#works();
+      this.#retired.push(...this.#journals.removeApplied(this.#next));
       for (const waiter of waiters) waiter.resolve();
       return;
     }
@@ -281,51 +275,12 @@ export class Applier {
 
   /** Reads on into the next window; false if it grew to `maxBytes` before all was read. */
   #read(maxBytes: number): boolean {
-    const window = this.#next;
     // This order matters: see Shared.crowded, and the head of this file.
-    const crowded = this.#shared.crowded;
+    const { crowded } = this.#shared;
     const until = this.#hasClock ? this.#shared.clock : Infinity;
-    const tails = this.#refreshTails();
-    for (;;) {
-      const tail = firstOf(tails, until);
-      if (tail === undefined) {
-        window.crowded = crowded;
-        return true;
-      }
-      if (window.bytes >= maxBytes) return false;
-      window.add(tail.record);
-      this.#groups++;
-      tail.tail.advance();
-      window.positions.set(tail.tail.name.instance, tail.tail.position);
-    }
-  }
-
-  #refreshTails(): Tail[] {
-    const tails: Tail[] = [];
-    for (const { name, segments } of this.#list()) {
-      let tail = this.#tails.get(name.instance);
-      if (tail === undefined) {
-        tail = new Tail(this.#directory, name, positionFrom(this.#env.getJson(journalKey(name.instance))));
-        this.#tails.set(name.instance, tail);
-      }
-      tail.refresh(segments);
-      tails.push(tail);
-    }
-    return tails;
-  }
-
-  /** All journals, with their segments ascending. */
-  #list(): { readonly name: JournalName; readonly segments: number[] }[] {
-    const found = new Map<number, { readonly name: JournalName; readonly segments: number[] }>();
-    for (const file of fs.readdirSync(this.#directory).toSorted()) {
-      const parsed = parseSegmentName(file);
-      if (parsed === undefined) continue;
-      const { instance, thread, segment } = parsed;
-      const journal = found.get(instance);
-      if (journal === undefined) found.set(instance, { name: { instance, thread }, segments: [segment] });
-      else journal.segments.push(segment);
-    }
-    return [...found.values()];
+    const isComplete = this.#journals.readInto(this.#next, maxBytes, until);
+    if (isComplete) this.#next.crowded = crowded;
+    return isComplete;
   }
 
   #step(window: Window): void {
@@ -383,7 +338,10 @@ export class Applier {
     const { packed } = partition;
     const rows = new Map<Packed, number>();
     const isErased = changes.rows(partition, 0, rows);
-    if (isErased && !this.#erase(packed)) return false;
+    if (isErased) {
+      if (this.#hasVersions) this.#env.delete(versionKey(packed));
+      if (!eraseSome(this.#env, packed)) return false;
+    }
     for (const [suffix, change] of rows) {
       const value = changes.value(change);
       if (value === undefined) this.#env.delete(packed + suffix);
@@ -397,38 +355,17 @@ export class Applier {
     return true;
   }
 
-  /** False if there is more than one transaction should delete. */
-  #erase(packed: Packed): boolean {
-    if (this.#hasVersions) this.#env.delete(versionKey(packed));
-    if (this.#env.deleteRange(packed, endOfPrefix(packed), ERASE_ROWS)) {
-      if (this.#erasing.has(packed)) this.#env.delete(ERASE_KEYS + packed);
-      return true;
-    }
-    this.#env.putJson(ERASE_KEYS + packed, true);
-    this.#erasing.add(packed);
-    return false;
-  }
-
   /** A transaction is over: its changes must not be written again, over later ones. */
   #committed(applied: readonly ChangedPartition[]): void {
     this.#shared.raiseEpoch();
     for (const partition of applied) partition.floor = partition.last;
+    this.#works();
+  }
+
+  #works(): void {
     if (this.#trouble === undefined) return;
     this.#trouble = undefined;
     this.#onTrouble?.(undefined);
-  }
-
-  /** What a crash, or a backup taken in the middle, left of an erasure. */
-  async #finishErasing(): Promise<void> {
-    for (const partition of this.#erasing) {
-      for (let isDone = false; !isDone; await nextTurn()) {
-        this.#env.transaction(() => {
-          isDone = this.#env.deleteRange(partition, endOfPrefix(partition), ERASE_ROWS);
-          if (isDone) this.#env.delete(ERASE_KEYS + partition);
-        });
-      }
-    }
-    this.#erasing.clear();
   }
 
   #writePositions(window: Window): void {
@@ -445,70 +382,15 @@ export class Applier {
   #publish(window: Window): void {
     for (const partition of window.changes.partitions.values()) {
       this.#shared.unmark(this.#shared.place(partition.packed), tagOf(window.changes.lastTick(partition)));
-      this.#erasing.delete(partition.packed);
     }
     this.#shared.uncrowd(window.crowded);
-    for (const [instance, { segment }] of window.positions) this.#applied.set(instance, segment);
-    this.#removeSegments();
+    this.#groups += window.groups;
+    this.#journals.published(window);
+    this.#retired.push(...this.#journals.removeApplied(this.#next));
     const waiters = this.#currentWaiters;
     this.#currentWaiters = [];
     for (const waiter of waiters) waiter.resolve();
   }
-
-  /** Of journals that are applied: all segments but the last, and that too once nobody writes it any more. */
-  #removeSegments(): void {
-    const retired: number[] = [];
-    for (const { name, segments } of this.#list()) {
-      const { instance } = name;
-      const tail = this.#tails.get(instance);
-      if (tail === undefined) continue;
-      const isOver = this.#isOver(tail, segments);
-      const applied = this.#applied.get(instance) ?? 0;
-      for (const segment of segments) if (isOver || segment < applied) fs.unlinkSync(this.#path(name, segment));
-      if (!isOver) continue;
-      tail.close();
-      this.#tails.delete(instance);
-      this.#applied.delete(instance);
-      retired.push(instance);
-    }
-    if (retired.length === 0) return;
-    // A file that came back after a power loss, without its position, would be applied again.
-    this.#syncDirectory();
-    this.#retired.push(...retired);
-  }
-
-  /** Nothing follows what is in LMDB now. */
-  #isOver(tail: Tail, segments: readonly number[]): boolean {
-    // Its last groups, if read, may still be in the next window.
-    if (this.#next.positions.has(tail.name.instance)) return false;
-    if (tail.isClosed) return true;
-    if (!this.#ended.has(tail.name.thread)) return false;
-    tail.refresh(segments);
-    return tail.peek() === undefined;
-  }
-
-  #path(name: JournalName, segment: number): string {
-    return join(this.#directory, segmentName(name, segment));
-  }
-
-  #syncDirectory(): void {
-    const directory = fs.openSync(this.#directory, 'r');
-    try {
-      fs.fsyncSync(directory);
-    } finally {
-      fs.closeSync(directory);
-    }
-  }
-}
-
-/** The tail whose next record has the lowest tick, if that is at most `until`. */
-function firstOf(tails: readonly Tail[], until: number): { tail: Tail; record: JournalRecord } | undefined {
-  let first: { tail: Tail; record: JournalRecord } | undefined;
-  for (const tail of tails) {
-    const record = tail.peek();
-    if (record !== undefined && record.tick <= until && (first === undefined || record.tick < first.record.tick)) first = { tail, record };
-  }
-  return first;
 }
 
 /** Written early, for a reader that could not wait; what came later is not. */
@@ -516,8 +398,8 @@ function isApplied(partition: ChangedPartition): boolean {
   return partition.floor === partition.last;
 }
 
-function positionFrom(row: unknown): Position {
-  if (!Array.isArray(row)) return START;
+function positionFrom(row: unknown): Position | undefined {
+  if (!Array.isArray(row)) return undefined;
   const [segment, offset, tick] = row as [number, number, number];
   return { segment, offset, tick };
 }

@@ -157,7 +157,8 @@ export class Changes<P extends ChangedPartition> {
       if (--partition.count === 0) this.partitions.delete(partition.packed);
       this.#head++;
     }
-    const needed = this.#head === this.#tail ? this.#firstChunk + this.#chunks.length - 1 : this.#chunk[this.#head & (this.#tick.length - 1)]!;
+    const needed =
+      this.#head === this.#tail ? this.#firstChunk + this.#chunks.length - 1 : this.#chunk[this.#head & (this.#tick.length - 1)]!;
     if (needed <= this.#firstChunk) return [];
     const freed = this.#chunks.splice(0, needed - this.#firstChunk);
     this.#firstChunk = needed;

@@ -25,7 +25,12 @@ type ToFirst =
 
 type FromFirst =
   | { readonly kind: 'attached'; readonly to: string; readonly buffer: SharedArrayBuffer }
-  | { readonly kind: 'flushed'; readonly to: string; readonly request: number; readonly failure?: { readonly code: StoreErrorCode; readonly message: string } }
+  | {
+      readonly kind: 'flushed';
+      readonly to: string;
+      readonly request: number;
+      readonly failure?: { readonly code: StoreErrorCode; readonly message: string };
+    }
   | { readonly kind: 'closed' };
 
 let openers = 0;
@@ -124,7 +129,13 @@ export class LaterOpener implements ApplierLink {
     const waiter = Promise.withResolvers<void>();
     this.#waiting.set(request, waiter);
     this.#channel.ref();
-    this.#channel.postMessage({ kind: 'flush', from: this.#name, request, tag, ...(partition === undefined ? {} : { partition }) } satisfies ToFirst);
+    this.#channel.postMessage({
+      kind: 'flush',
+      from: this.#name,
+      request,
+      tag,
+      ...(partition === undefined ? {} : { partition }),
+    } satisfies ToFirst);
     return waiter.promise;
   }
 

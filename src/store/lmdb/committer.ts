@@ -189,7 +189,10 @@ export class Committer {
       throw error;
     }
     if (bytes > this.#options.maxBatchBytes) {
-      return new StoreError('ERR_STORE_TOO_LARGE', `A batch for ${partition} has more than ${this.#options.maxBatchBytes} bytes. Split it, or limit what makes it so large.`);
+      return new StoreError(
+        'ERR_STORE_TOO_LARGE',
+        `A batch for ${partition} has more than ${this.#options.maxBatchBytes} bytes. Split it, or limit what makes it so large.`,
+      );
     }
     this.#reserve(bytes, group);
     this.#buffer.batch(packed, changes.length);
@@ -325,7 +328,10 @@ export class Committer {
       this.#syncing = undefined;
       if (this.#group !== undefined) this.#schedule();
       if (error === null) group.commit.settle();
-      else group.commit.settle(new StoreError('ERR_STORE_IO', 'The disk did not confirm what was written. Check it and the system log.', error));
+      else
+        group.commit.settle(
+          new StoreError('ERR_STORE_IO', 'The disk did not confirm what was written. Check it and the system log.', error),
+        );
     });
   }
 

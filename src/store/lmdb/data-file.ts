@@ -24,7 +24,8 @@ const NEW_BYTES = 64 * 1024;
 export function checkDataFile(path: string): void {
   try {
     const { size, isFile } = describe(path);
-    if (!isFile) throw new StoreError('ERR_STORE_UNWRITABLE', `${path} is not a file. Move it away, or name another directory for the store.`);
+    if (!isFile)
+      throw new StoreError('ERR_STORE_UNWRITABLE', `${path} is not a file. Move it away, or name another directory for the store.`);
     closeSync(openSync(`${path}-lock`, 'a', 0o600));
     if (size === 0) probe(`${path}-probe`);
     else checkPages(path, size);
@@ -67,7 +68,8 @@ function readMeta(path: string, file: number, at: number): { pageBytes: number; 
   const page = Buffer.alloc(META_BYTES);
   const isComplete = readSync(file, page, 0, META_BYTES, at) === META_BYTES;
   if (endianness() === 'BE') swap(page);
-  if (!isComplete || (page.readUInt16LE(18) & META_PAGE) === 0 || page.readUInt32LE(24) !== MAGIC) throw storeCorrupt(path, 'it is not an LMDB file');
+  if (!isComplete || (page.readUInt16LE(18) & META_PAGE) === 0 || page.readUInt32LE(24) !== MAGIC)
+    throw storeCorrupt(path, 'it is not an LMDB file');
   const version = page.readUInt32LE(28) & 0xffff;
   if (version !== VERSION) throw storeCorrupt(path, `it is of LMDB data version ${version}, not ${VERSION}`);
   const pageBytes = page.readUInt32LE(48);

@@ -209,7 +209,10 @@ export function checkFormat(env: Env): void {
   const format = env.getJson(FORMAT_KEY);
   if (typeof format !== 'number') throw storeCorrupt(env.path, 'it does not say its format');
   if (format <= STORE_FORMAT) return;
-  throw new StoreError('ERR_STORE_NEWER', `The store at ${env.path} has format ${format}, this release knows up to ${STORE_FORMAT}. Use a newer release, or restore a backup of an older one.`);
+  throw new StoreError(
+    'ERR_STORE_NEWER',
+    `The store at ${env.path} has format ${format}, this release knows up to ${STORE_FORMAT}. Use a newer release, or restore a backup of an older one.`,
+  );
 }
 
 function isDiskFull(path: string): boolean {
@@ -224,5 +227,7 @@ function isDiskFull(path: string): boolean {
 function rangeOptions(start: Packed, end: Packed, isReverse: boolean, limit: number): Record<string, unknown> {
   const count = limit === Infinity ? {} : { limit };
   // Backwards, lmdb-js begins at `start` and ends after `end`: both bounds are turned round.
-  return isReverse ? { start: end, end: start, reverse: true, exclusiveStart: true, inclusiveEnd: true, ...count } : { start, end, ...count };
+  return isReverse
+    ? { start: end, end: start, reverse: true, exclusiveStart: true, inclusiveEnd: true, ...count }
+    : { start, end, ...count };
 }

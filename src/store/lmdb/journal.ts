@@ -103,7 +103,9 @@ export class GroupBuffer {
   reserve(bytes: number): number | undefined {
     if (this.#end + bytes <= this.#chunk.length) return undefined;
     const { length } = this;
-    const chunk = (length + bytes <= CHUNK_BYTES ? this.#spare.pop() : undefined) ?? Buffer.allocUnsafeSlow(Math.max(CHUNK_BYTES, 2 * (length + bytes)));
+    const chunk =
+      (length + bytes <= CHUNK_BYTES ? this.#spare.pop() : undefined) ??
+      Buffer.allocUnsafeSlow(Math.max(CHUNK_BYTES, 2 * (length + bytes)));
     this.#chunk.copy(chunk, 0, this.#start, this.#end);
     const shift = -this.#start;
     this.#chunk = chunk;
@@ -270,7 +272,7 @@ export class Journal {
   }
 
   #write({ chunk, start, length }: GroupBuffer): void {
-    for (let done = 0; done < length; ) {
+    for (let done = 0; done < length;) {
       const written = this.#files.writeSync(this.#file, chunk, start + done, length - done, this.#length + done);
       if (written === 0) throw shortWrite();
       done += written;

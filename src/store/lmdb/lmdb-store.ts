@@ -196,8 +196,8 @@ export class LmdbStore implements Store {
   async #settleAll(): Promise<void> {
     this.#check();
     await Promise.all(this.#deferred.values());
-    const { pending } = this.#committer;
-    if (pending !== undefined) await pending.promise;
+    // A group that fails is none of this caller's business.
+    await this.#committer.pending?.promise.catch(() => undefined);
     await this.#link.flush();
     this.#check();
     this.#committer.refresh();
@@ -306,5 +306,8 @@ const UNTRACKED = -1;
 function nameOf(packed: Packed, row: Buffer): string {
   const [name] = unpackKey(packed) ?? parseRow(row)?.fullKey ?? [];
   if (typeof name === 'string') return name;
-  throw new StoreError('ERR_STORE_DECODE', 'A row in the store does not know its partition. It was written by other code: check the versions.');
+  throw new StoreError(
+    'ERR_STORE_DECODE',
+    'A row in the store does not know its partition. It was written by other code: check the versions.',
+  );
 }

@@ -175,7 +175,14 @@ async function joinOtherThread(directory: string, options: LmdbOptions): Promise
   });
 }
 
-function makeStore(directory: string, env: Env, shared: Shared, link: ApplierLink, options: LmdbOptions, close: () => Promise<void>): LmdbStore {
+function makeStore(
+  directory: string,
+  env: Env,
+  shared: Shared,
+  link: ApplierLink,
+  options: LmdbOptions,
+  close: () => Promise<void>,
+): LmdbStore {
   const instance = shared.tick();
   const journal = new Journal({
     directory: join(directory, 'journal'),

@@ -122,10 +122,14 @@ export class Tail {
     const file = fs.openSync(join(this.#directory, segmentName(this.name, this.#segment)), 'r');
     this.#size = fs.fstatSync(file).size;
     const header = Buffer.alloc(FILE_HEADER_BYTES);
-    const isComplete = fs.readSync(file, header, 0, FILE_HEADER_BYTES, 0) === FILE_HEADER_BYTES && header.toString('latin1', 0, 8) === MAGIC;
+    const isComplete =
+      fs.readSync(file, header, 0, FILE_HEADER_BYTES, 0) === FILE_HEADER_BYTES && header.toString('latin1', 0, 8) === MAGIC;
     if (isComplete && header.readUInt32LE(8) > JOURNAL_FORMAT) {
       fs.closeSync(file);
-      throw new StoreError('ERR_STORE_NEWER', `The journal ${segmentName(this.name, this.#segment)} was written by a newer release. Start that release, and stop it once, before this one.`);
+      throw new StoreError(
+        'ERR_STORE_NEWER',
+        `The journal ${segmentName(this.name, this.#segment)} was written by a newer release. Start that release, and stop it once, before this one.`,
+      );
     }
     if (!isComplete || header.readUInt32LE(24) !== crc32(header.subarray(0, 24)) || header.readDoubleLE(16) !== this.name.instance) {
       fs.closeSync(file);

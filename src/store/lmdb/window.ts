@@ -12,6 +12,7 @@ export class Window {
   readonly positions = new Map<number, Position>();
   /** Journal bytes, the measure of memory and of the time it will take. */
   bytes = 0;
+  groups = 0;
   /** The highest. */
   tick = 0;
   /** Of `Shared.crowded`, from before the journals were read. */
@@ -43,6 +44,7 @@ export class Window {
     }
     if (at !== end) throw storeCorrupt('the journal', 'a group of changes has the wrong length');
     this.bytes += end - start;
+    this.groups++;
     if (tick > this.tick) this.tick = tick;
   }
 

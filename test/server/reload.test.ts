@@ -1,0 +1,57 @@
+/** What a reload changes, and what it leaves alone. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { loadConfig } from '../../src/config/load.ts';
+import { moduleSchemas } from '../../src/server/module-schemas.ts';
+import { reloadedConfig } from '../../src/server/reload.ts';
+import { createAccounts, logIn, namesAt, run } from './whole-server.ts';
+
+test('a reload makes values effective that need no restart, on every worker, and says which do', async () => {
+  await using running = await run();
+  const { server } = running;
+  const names = [namesAt(0, 1)[0]!, namesAt(1, 1)[0]!];
+  await createAccounts(server, names);
+  const first = await Promise.all(names.map((name) => logIn(server, name, 'one')));
+  running.values = { ...running.values, limits: { ...running.values.limits, sessionsPerAccount: 1, mailboxMessages: 99 } };
+  const { changes } = await server.reload();
+  assert.deepEqual(changes, [
+    { path: 'limits.sessionsPerAccount', reload: 'now' },
+    { path: 'limits.mailboxMessages', reload: 'restart' },
+  ]);
+  for (const name of names) await assert.rejects(logIn(server, name, 'two'), /resource-constraint/);
+  assert.equal(server.config.limits.sessionsPerAccount, 1);
+  assert.notEqual(server.config.limits.mailboxMessages, 99);
+  // What still waits for a restart is named again.
+  assert.deepEqual((await server.reload()).changes, [{ path: 'limits.mailboxMessages', reload: 'restart' }]);
+  for (const client of first) client.close();
+});
+
+test('a configuration that cannot be used changes nothing', async () => {
+  await using running = await run();
+  const { server } = running;
+  await createAccounts(server, ['juliet']);
+  running.values = { ...running.values, limits: { sessionsPerAccount: 0 } };
+  await assert.rejects(server.reload(), /sessions/i);
+  (await logIn(server, 'juliet', 'one')).close();
+  running.values = { ...running.values, limits: { sessionsPerAccount: 3 }, tls: { certificate: '/nowhere.crt', key: '/nowhere.key' } };
+  await server.reload().catch(() => undefined);
+  (await logIn(server, 'juliet', 'two')).close();
+});
+
+test('hosts neither come nor go with a reload, and modules stay as they are', () => {
+  const load = (values: Parameters<typeof loadConfig>[0]['values']) =>
+    loadConfig({ env: {}, modules: moduleSchemas(), values: values! }).config;
+  const running = load({ domains: ['capulet.lit', 'montague.lit'] });
+  const wanted = load({ domains: ['capulet.lit', 'verona.lit'], accounts: { registration: 'open' } });
+  const next = reloadedConfig(running, wanted);
+  assert.deepEqual(
+    next.hosts.map(({ domain, registration }) => [domain, registration]),
+    [
+      ['capulet.lit', 'open'],
+      ['montague.lit', 'off'],
+    ],
+  );
+  assert.deepEqual(next.hosts[0]!.modules, running.hosts[0]!.modules);
+  assert.deepEqual(next.domains, running.domains);
+  assert.equal(running.accounts.registration, 'off', 'the old one is untouched');
+});
