@@ -14,7 +14,7 @@ import type { AccountContext } from './context.ts';
 import { deliver, isRequest } from './delivery.ts';
 import { DROP, HANDLED, type StanzaHook } from './hooks.ts';
 import type { Host } from './host.ts';
-import { answerIq } from './iq.ts';
+import { answerForHost, answerIq } from './iq.ts';
 import {
   CREDIT_WINDOW,
   isStanza,
@@ -197,17 +197,15 @@ export class Account implements AccountContext {
       this.returnError(stanza, outcome);
       return;
     }
-    const { to } = outcome;
-    if (to.isDomain && to.domain === this.host.domain && isRequest(outcome)) {
-      const head = outcome.children[0]!;
-      const handler = this.host.handler('own_server', outcome.type, head.name, head.ns);
-      if (handler !== undefined) {
-        const error = answerIq(this, outcome, session, handler);
-        if (error !== undefined) this.returnError(outcome, error);
-        return;
-      }
+    const host = outcome.to.isDomain && isRequest(outcome) ? this.environment.hostOf(outcome.to.domain) : undefined;
+    if (host === undefined) {
+      this.route(outcome);
+      return;
     }
-    this.route(outcome);
+    const head = outcome.children[0]!;
+    const own = host === this.host ? host.handler('own_server', outcome.type, head.name, head.ns) : undefined;
+    const error = own === undefined ? answerForHost(this, host, outcome) : answerIq(this, outcome, session, own);
+    if (error !== undefined) this.returnError(outcome, error);
   }
 
   /** RFC 6120 §8.3.1: never an error for an error. */

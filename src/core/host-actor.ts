@@ -1,6 +1,7 @@
 /**
  * The host itself as an addressee: `<iq to='capulet.lit'/>` and the like. One actor per
  * domain on every worker, since its handlers keep no state; the sender's worker serves it.
+ * What clients of ours ask is answered in their accounts: see `answerForHost`.
  */
 import { defineMachine, type KernelEvent, type Turn } from '../kernel/actor.ts';
 import { StanzaError } from '../xmpp/stanza-error.ts';

@@ -1,7 +1,7 @@
 /** IQ requests to an account or to a host: finds the handler and answers for it. RFC 6120 §8.2.3, RFC 6121 §8.5.2 */
 import { StanzaError } from '../xmpp/stanza-error.ts';
 import { errorAnswer, iqResult, type Stanza } from '../xmpp/stanza.ts';
-import type { AccountContext } from './context.ts';
+import type { AccountContext, HostContext } from './context.ts';
 import type { HandlerOf, Host } from './host.ts';
 import { EMPTY_RESULT, IqRequest, NO_ANSWER, type IqAnswer } from './module.ts';
 import type { Session } from './session.ts';
@@ -32,10 +32,28 @@ export function answerIq(
     return undefined;
   }
   if (account.unanswered.size >= MAX_UNANSWERED) return new StanzaError('resource-constraint');
-  const answer = handler.run(new IqRequest(stanza, session), account);
+  replySoon(account, stanza, handler.run(new IqRequest(stanza, session), account));
+  return undefined;
+}
+
+/**
+ * Answers what one of the account's clients asks of a host of ours. Here and not in the host's actor, which all share:
+ * a flood of some would be everybody's, and what makes a handler throw is its sender's.
+ */
+export function answerForHost(account: AnsweringAccount, host: Host, stanza: Stanza): StanzaError | undefined {
+  const head = stanza.children[0]!;
+  const handler = host.handler('server', stanza.type, head.name, head.ns);
+  if (handler === undefined) return new StanzaError('service-unavailable'); // RFC 6120 §8.4
+  if (account.unanswered.size >= MAX_UNANSWERED) return new StanzaError('resource-constraint');
+  const context: HostContext = { host, now: account.now, route: (each) => account.route(each) };
+  replySoon(account, stanza, handler.run(new IqRequest(stanza, undefined), context));
+  return undefined;
+}
+
+function replySoon(account: AnsweringAccount, stanza: Stanza, answer: IqAnswer | Promise<IqAnswer>): void {
   if (!(answer instanceof Promise)) {
     reply(account, stanza, answer);
-    return undefined;
+    return;
   }
   account.unanswered.add(stanza);
   const settled = answer.catch((error: unknown) => {
@@ -49,7 +67,6 @@ export function answerIq(
     account.unanswered.delete(stanza);
     reply(current, stanza, value);
   });
-  return undefined;
 }
 
 /** What a stranger gets for a request only the owner may make; the same where there is no such account. */

@@ -8,7 +8,7 @@
 import { el, type Element } from '../xml/element.ts';
 import type { ChildHead, Frame } from '../xml/frame.ts';
 import { escapeAttr, serialize } from '../xml/serialize.ts';
-import { parseBody } from '../xml/tree.ts';
+import { parseBody, type TreeLimits } from '../xml/tree.ts';
 import { parseJid, type Jid } from './jid.ts';
 import { NS } from './namespaces.ts';
 import { StanzaError, stanzaErrorElement } from './stanza-error.ts';
@@ -22,6 +22,9 @@ export type PresenceType = 'available' | 'unavailable' | 'subscribe' | 'subscrib
 /** RFC 6120 §8.2.3 */
 export type IqType = 'get' | 'set' | 'result' | 'error';
 export type StanzaType = MessageType | PresenceType | IqType;
+
+/** A framer has held the body against the limits of its stream, which are the operator's. */
+const CHECKED: TreeLimits = { maxDepth: Infinity, maxElements: Infinity };
 
 const NO_CHILDREN: readonly ChildHead[] = [];
 /** What a header is taken to weigh in mailboxes, beside id and language. */
@@ -87,7 +90,7 @@ export class Stanza {
 
   /** The whole stanza as a tree, built at the first call (about 7 us for 300 bytes). */
   element(): Element {
-    this.tree ??= el(this.kind, NS.client, this.attrs(), ...(parseBody(this.body, NS.client) ?? []));
+    this.tree ??= el(this.kind, NS.client, this.attrs(), ...(parseBody(this.body, NS.client, CHECKED) ?? []));
     return this.tree;
   }
 

@@ -4,7 +4,7 @@ import { connect } from 'node:net';
 import { once } from 'node:events';
 import { test } from 'node:test';
 import { LoadClient } from '../../bench/load/client.ts';
-import { isOperatorError } from '../../src/kernel/errors.ts';
+import { OperatorError } from '../../src/kernel/errors.ts';
 import { createAccounts, logIn, makeDataDir, namesAt, PASSWORD, run } from './whole-server.ts';
 
 /** Ids of messages with a body, in the order they came. */
@@ -104,7 +104,7 @@ test('a port that is taken: a sentence for the operator, and nothing is left run
   const [port] = first.server.ports.c2s;
   const dataDir = await makeDataDir();
   await assert.rejects(run({ c2s: { ports: [port!], tlsPorts: [], isTlsRequired: false } }, dataDir), (error) => {
-    assert.ok(isOperatorError(error));
+    assert.ok(error instanceof OperatorError);
     assert.equal(error.code, 'ERR_LISTEN');
     assert.match(error.message, /ROOKERY_C2S_PORT/);
     return true;

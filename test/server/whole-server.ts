@@ -46,7 +46,7 @@ export async function run(changes: ConfigValues = {}, dataDir?: string): Promise
       c2s: { ports: [0], tlsPorts: [], isTlsRequired: false },
       accounts: { scramIterations: 4_096 },
       workers: { count: WORKERS },
-      limits: { connectsPerSecond: 10_000, connectBurst: 10_000 },
+      limits: { connectsPerSecond: 10_000, connectBurst: 10_000, unauthenticatedPerAddress: 10_000 },
       ...changes,
     } as ConfigValues,
   };

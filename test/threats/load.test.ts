@@ -167,6 +167,9 @@ test(`Leak from unauthenticated connections: ${HALF_OPEN.toLocaleString('en')} h
 
 // The ceilings, on sockets
 
+/** Only ever reached by a test that fails. */
+const OVER_TCP = { timeout: 60_000 };
+
 class RawClient {
   readonly socket: Socket;
   text = '';
@@ -215,7 +218,7 @@ const CEILINGS: readonly (readonly [string, NonNullable<ConfigValues['limits']>]
 ];
 
 for (const [name, limits] of CEILINGS) {
-  test(`Leak from unauthenticated connections: there is a ceiling, ${name}; logging in or leaving makes room`, async (t) => {
+  test(`Leak from unauthenticated connections: there is a ceiling, ${name}; logging in or leaving makes room`, OVER_TCP, async (t) => {
     const server = await startServer({ c2s: { isTlsRequired: false }, limits });
     t.after(() => server.stop());
     await server.createAccount('juliet@localhost', 'wherefore art thou');
@@ -232,7 +235,7 @@ for (const [name, limits] of CEILINGS) {
   });
 }
 
-test('Leak from unauthenticated connections: an address that connects too fast is refused at the door', async (t) => {
+test('Leak from unauthenticated connections: an address that connects too fast is refused at the door', OVER_TCP, async (t) => {
   const server = await startServer({ limits: { connectBurst: 5, connectsPerSecond: 1 } });
   t.after(() => server.stop());
   const outcomes: boolean[] = [];
@@ -405,34 +408,38 @@ threat('Memory exhaustion at default settings: silence ends a session, white spa
   await blank.isClosedWith('policy-violation');
 });
 
-test('Memory exhaustion at default settings: a client that reads is not taken for one that does not, whatever many others send it at once', async (t) => {
-  const server = await startServer({ c2s: { isTlsRequired: false } });
-  t.after(() => server.stop());
-  await server.createAccount('juliet@localhost', 'wherefore art thou');
-  const enter = async (): Promise<RawClient> => {
-    const client = new RawClient(t, server.port);
-    assert.ok(await client.isLetIn());
-    await client.logsIn();
-    client.text = '';
-    assert.ok(await client.isLetIn());
-    client.socket.write(`<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>`);
-    assert.ok(await client.gets('</jid>'));
-    return client;
-  };
-  const reader = await enter();
-  reader.socket.write('<presence/>');
-  assert.ok(await reader.gets('<presence '));
-  // Together more than a connection may have unsent, and all of it is there in about the same pass of the event loop.
-  const size = 200_000;
-  const senders = [];
-  for (let i = 0; i < 6; i++) senders.push(await enter());
-  for (const [i, { socket }] of senders.entries())
-    socket.write(`<message type='chat' id='m${i}' to='juliet@localhost'><body>${'x'.repeat(size)}</body></message>`);
-  for (const [i] of senders.entries()) assert.ok(await reader.gets(`id='m${i}'`), `message ${i} came`);
-  reader.socket.write(`<iq type='get' id='end'><ping xmlns='urn:xmpp:ping'/></iq>`);
-  assert.ok(await reader.gets(`id='end'`));
-  assert.ok(reader.text.length > senders.length * size);
-});
+test(
+  'Memory exhaustion at default settings: a client that reads is not taken for one that does not, whatever many others send it at once',
+  OVER_TCP,
+  async (t) => {
+    const server = await startServer({ c2s: { isTlsRequired: false } });
+    t.after(() => server.stop());
+    await server.createAccount('juliet@localhost', 'wherefore art thou');
+    const enter = async (): Promise<RawClient> => {
+      const client = new RawClient(t, server.port);
+      assert.ok(await client.isLetIn());
+      await client.logsIn();
+      client.text = '';
+      assert.ok(await client.isLetIn());
+      client.socket.write(`<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>`);
+      assert.ok(await client.gets('</jid>'));
+      return client;
+    };
+    const reader = await enter();
+    reader.socket.write('<presence/>');
+    assert.ok(await reader.gets('<presence '));
+    // Together more than a connection may have unsent, and all of it is there in about the same pass of the event loop.
+    const size = 200_000;
+    const senders = [];
+    for (let i = 0; i < 6; i++) senders.push(await enter());
+    for (const [i, { socket }] of senders.entries())
+      socket.write(`<message type='chat' id='m${i}' to='juliet@localhost'><body>${'x'.repeat(size)}</body></message>`);
+    for (const [i] of senders.entries()) assert.ok(await reader.gets(`id='m${i}'`), `message ${i} came`);
+    reader.socket.write(`<iq type='get' id='end'><ping xmlns='urn:xmpp:ping'/></iq>`);
+    assert.ok(await reader.gets(`id='end'`));
+    assert.ok(reader.text.length > senders.length * size);
+  },
+);
 
 // Too many resources, and what multiplies
 
@@ -537,6 +544,24 @@ threat(
     );
     await romeo.collects();
     await juliet.receives(`<iq type='result' id='other'/>`);
+  },
+);
+
+threat(
+  'disco#items, presence, MUC flood amplification; too many resources: many who flood the server with requests get nobody refused',
+  async (scene) => {
+    const flooders = Array.from({ length: 8 }, (_, i) => scene.cast.client(`flooder${i}`));
+    const { juliet } = scene.cast;
+    await scene.cast.ready();
+    for (const { full } of flooders) scene.wireOf(full).client.write(Array.from({ length: 2_000 }, (_, i) => ping(`f${i}`)).join(''));
+    for (let i = 0; i < 20; i++) {
+      scene.wireOf(juliet.full).client.write(ping(`j${i}`));
+      scene.clock.tick();
+    }
+    await scene.settle();
+    assert.equal(scene.kernel.inspect().bounced.mailbox_full, 0);
+    for (let i = 0; i < 20; i++) await juliet.receives(`<iq type='result' id='j${i}' from='${DOMAIN}'/>`);
+    for (const flooder of flooders) await flooder.collects();
   },
 );
 

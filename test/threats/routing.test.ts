@@ -352,6 +352,27 @@ threat(
   },
 );
 
+threat(
+  'Occupant-id spoof: nor does a forged delay hide among more elements than one usually reads',
+  { config: { stanza: { afterLogin: { maxElements: 20_000, maxDepth: 500 } } } },
+  async (scene) => {
+    const { romeo, juliet } = scene.cast;
+    await juliet.becomesAvailable();
+    const forged = `<delay xmlns='urn:xmpp:delay' from='${DOMAIN}' stamp='2020-01-01T00:00:00Z'/>`;
+    for (const [id, content] of [
+      ['many', '<x/>'.repeat(15_000)],
+      ['deep', '<x>'.repeat(400) + '</x>'.repeat(400)],
+    ] as const) {
+      await romeo.sends(`<message to='${juliet.bare}' id='${id}'>${forged}<y>${content}</y></message>`);
+      const received = await juliet.takes('a message', ({ attrs }) => attrs['id'] === id);
+      assert.deepEqual(
+        childElements(received).map(({ name }) => name),
+        ['y'],
+      );
+      assert.ok(childElements(childElements(received)[0]!).length > 0, 'and all else is there');
+    }
+  },
+);
 threat('Carbons / MAM forgery: copies are not offered yet, so what looks like one comes under its sender’s own name', async (scene) => {
   const { romeo, juliet } = scene.cast;
   await juliet.becomesAvailable();

@@ -115,6 +115,9 @@ threat(
 
 // On sockets
 
+/** Only ever reached by a test that fails. */
+const OVER_TCP = { timeout: 60_000 };
+
 /** A client that keeps what it gets. */
 class SocketClient {
   readonly socket: Socket;
@@ -182,29 +185,37 @@ function fieldsAmong(members: readonly DerNode[]): number[] {
   return Object.values(SESSION).filter((number) => members.some(({ tag }) => tag === contextTag(number, true)));
 }
 
-test('STARTTLS command injection: over TCP, a login in the same segment as <starttls/> is neither answered nor kept for after the handshake', async (t) => {
-  const server = await serverOf(t);
-  const client = await connected(t, server.port);
-  client.socket.write(HEADER);
-  await client.receives('</stream:features>');
-  client.socket.write(`${START_TLS}<auth xmlns='${SASL}' mechanism='PLAIN'>${base64('\0juliet\0wherefore art thou')}</auth>`);
-  await client.closed;
-  assert.match(client.text, /<policy-violation /);
-  assert.doesNotMatch(client.text, /proceed|success/);
-});
+test(
+  'STARTTLS command injection: over TCP, a login in the same segment as <starttls/> is neither answered nor kept for after the handshake',
+  OVER_TCP,
+  async (t) => {
+    const server = await serverOf(t);
+    const client = await connected(t, server.port);
+    client.socket.write(HEADER);
+    await client.receives('</stream:features>');
+    client.socket.write(`${START_TLS}<auth xmlns='${SASL}' mechanism='PLAIN'>${base64('\0juliet\0wherefore art thou')}</auth>`);
+    await client.closed;
+    assert.match(client.text, /<policy-violation /);
+    assert.doesNotMatch(client.text, /proceed|success/);
+  },
+);
 
-test('STARTTLS command injection: over TCP, plain text in place of the handshake ends the connection without an answer', async (t) => {
-  const server = await serverOf(t);
-  const client = await connected(t, server.port);
-  client.socket.write(HEADER);
-  await client.receives('</stream:features>');
-  client.socket.write(START_TLS);
-  await client.receives('<proceed');
-  const before = client.text.length;
-  client.socket.write(`${HEADER}<auth xmlns='${SASL}' mechanism='PLAIN'>${base64('\0juliet\0wherefore art thou')}</auth>`);
-  await client.closed;
-  assert.doesNotMatch(client.text.slice(before), /stream|success|failure/, 'at most an alert of TLS');
-});
+test(
+  'STARTTLS command injection: over TCP, plain text in place of the handshake ends the connection without an answer',
+  OVER_TCP,
+  async (t) => {
+    const server = await serverOf(t);
+    const client = await connected(t, server.port);
+    client.socket.write(HEADER);
+    await client.receives('</stream:features>');
+    client.socket.write(START_TLS);
+    await client.receives('<proceed');
+    const before = client.text.length;
+    client.socket.write(`${HEADER}<auth xmlns='${SASL}' mechanism='PLAIN'>${base64('\0juliet\0wherefore art thou')}</auth>`);
+    await client.closed;
+    assert.doesNotMatch(client.text.slice(before), /stream|success|failure/, 'at most an alert of TLS');
+  },
+);
 
 /** Stands between a client and the server, deaf to the client's leaving: what closes the far side is the server. */
 async function relayTo(t: TestContext, port: number): Promise<{ readonly port: number; readonly serverClosed: Promise<void> }> {
@@ -228,7 +239,7 @@ async function relayTo(t: TestContext, port: number): Promise<{ readonly port: n
 
 test(
   'TLS renegotiation flood: under TLS 1.2 a client that renegotiates is disconnected, under 1.3 there is no such thing',
-  { timeout: 20_000 },
+  OVER_TCP,
   async (t) => {
     const server = await serverOf(t);
     const relay = await relayTo(t, server.tlsPort);
@@ -244,7 +255,7 @@ test(
   },
 );
 
-test('TLS renegotiation flood: nothing older than TLS 1.2 is spoken at all', async (t) => {
+test('TLS renegotiation flood: nothing older than TLS 1.2 is spoken at all', OVER_TCP, async (t) => {
   const server = await serverOf(t);
   for (const version of ['TLSv1', 'TLSv1.1'] as const) {
     await assert.rejects(
@@ -255,7 +266,7 @@ test('TLS renegotiation flood: nothing older than TLS 1.2 is spoken at all', asy
   }
 });
 
-test('SASL2 / FAST in 0-RTT replay: session tickets allow no early data', async (t) => {
+test('SASL2 / FAST in 0-RTT replay: session tickets allow no early data', OVER_TCP, async (t) => {
   const server = await serverOf(t);
   const { client, socket } = await secured(t, { port: server.tlsPort, minVersion: 'TLSv1.3' });
   const ticket = once(socket, 'session');
@@ -267,7 +278,7 @@ test('SASL2 / FAST in 0-RTT replay: session tickets allow no early data', async 
   assert.ok(!fields.includes(SESSION.maxEarlyData), 'absent where it is zero');
 });
 
-test('CRIME-like leak: TLS compresses nothing, and no stream offers to', async (t) => {
+test('CRIME-like leak: TLS compresses nothing, and no stream offers to', OVER_TCP, async (t) => {
   const server = await serverOf(t);
   const { client, socket } = await secured(t, { port: server.tlsPort, maxVersion: 'TLSv1.2' });
   socket.write(HEADER);
