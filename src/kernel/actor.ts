@@ -118,7 +118,10 @@ export interface Crash<S extends string, D, M extends Message> {
   readonly state: S;
   /** The data as the failed turn left it: take identity from it, trust nothing else. */
   readonly data: D;
-  /** The event whose handling threw; it will not be handed over again. */
+  /**
+   * The event whose handling threw; it will not be handed over again. A failed `task` of that name where it was no
+   * event: 'hold' (a barrier failed), 'effect' (one threw, or a message could not be cloned), 'injected' (a drill).
+   */
   readonly event: M | KernelEvent;
   readonly error: unknown;
 }

@@ -28,7 +28,6 @@ export const systemClock: Clock = {
 
 interface Appointment {
   readonly atMs: number;
-  readonly order: number;
   run: (() => void) | undefined;
 }
 
@@ -40,7 +39,6 @@ export class ManualClock implements Clock {
   /** Timers fire to the millisecond. */
   readonly timerTickMs = 1;
   #nowMs: number;
-  #order = 0;
   #appointments: Appointment[] = [];
   #immediates: (() => void)[] = [];
 
@@ -57,7 +55,7 @@ export class ManualClock implements Clock {
   }
 
   schedule(delayMs: number, run: () => void): () => void {
-    const appointment: Appointment = { atMs: this.#nowMs + Math.max(0, delayMs), order: this.#order++, run };
+    const appointment: Appointment = { atMs: this.#nowMs + Math.max(0, delayMs), run };
     this.#appointments.push(appointment);
     return () => {
       appointment.run = undefined;
@@ -112,7 +110,7 @@ export class ManualClock implements Clock {
     let first: Appointment | undefined;
     for (const each of this.#appointments) {
       if (each.atMs > endMs) continue;
-      if (first === undefined || each.atMs < first.atMs || (each.atMs === first.atMs && each.order < first.order)) first = each;
+      if (first === undefined || each.atMs < first.atMs) first = each;
     }
     if (first !== undefined) this.#appointments.splice(this.#appointments.indexOf(first), 1);
     return first;

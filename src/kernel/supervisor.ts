@@ -196,7 +196,7 @@ export class Supervisor implements ChildHandle {
       failed = undefined;
       for (const each of affected) {
         if (this.#isStopping) return;
-        if (each.isRetired || (each.spec.restart === 'temporary' && each !== child)) continue;
+        if (each.isRetired || each.spec.restart === 'temporary') continue;
         try {
           await this.#startChild(each);
         } catch (error) {
@@ -254,8 +254,6 @@ export class Supervisor implements ChildHandle {
     if (handle === undefined) return;
     child.handle = undefined;
     child.state = 'stopping';
-    // What is temporary is not started again by a sibling's crash.
-    if (spec.restart === 'temporary') child.isRetired = true;
     const isInTime = await this.#within(spec.shutdownMs, handle.stop(why));
     if (!isInTime) handle.kill?.();
     child.state = 'down';

@@ -277,6 +277,23 @@ test('a child that is just starting when the supervisor stops is stopped too', a
   assert.equal(children['a']!.isUp, false);
 });
 
+test('a child whose start ends after the supervisor has given up waiting for it is stopped all the same', async () => {
+  const { supervisor, children, pass, news } = setup('one_for_one', { a: 'permanent' });
+  await supervisor.start();
+  const gate = Promise.withResolvers<void>();
+  children['a']!.gate = gate.promise;
+  children['a']!.exit!(CRASH);
+  await pass(20);
+  news();
+  let isOver = false;
+  void supervisor.stop('over').then(() => (isOver = true));
+  await pass(110);
+  assert.ok(isOver);
+  gate.resolve();
+  await pass();
+  assert.equal(news(), '+a -a');
+});
+
 test('a child that does not stop within shutdownMs is killed, and the others follow', async () => {
   const { supervisor, children, pass, news } = setup('one_for_one');
   await supervisor.start();
