@@ -76,19 +76,15 @@ export class MemoryStore implements Store {
 
   commit(batch: Batch, expect?: number): Commit {
     if (this.#closed) return settledCommit(storeClosed());
-    try {
+    return orRefused(() => {
       const packed = packKey([batch.partition]);
       const suffixes = batch.changes.map(({ table, key }) => packSuffix(table, key));
       for (const suffix of suffixes) checkKeyBytes(packed, suffix);
       if (expect !== undefined && expect !== (this.#partitions.get(packed)?.version ?? 0)) {
         return settledCommit(new VersionConflict(`Partition ${batch.partition} has changed since version ${expect}.`));
       }
-      if (batch.isEmpty) return settledCommit();
-      return this.#apply(packed, batch, suffixes);
-    } catch (error) {
-      if (error instanceof StoreError) return settledCommit(error);
-      throw error;
-    }
+      return batch.isEmpty ? settledCommit() : this.#apply(packed, batch, suffixes);
+    });
   }
 
   async version(partition: string): Promise<number> {
@@ -98,12 +94,14 @@ export class MemoryStore implements Store {
 
   erase(partition: string): Commit {
     if (this.#closed) return settledCommit(storeClosed());
-    const packed = packKey([partition]);
-    const group = this.#open();
-    const erased = this.#partitions.get(packed);
-    this.#partitions.delete(packed);
-    group.undo.push(() => (erased === undefined ? this.#partitions.delete(packed) : this.#partitions.set(packed, erased)));
-    return group.commit;
+    return orRefused(() => {
+      const packed = packKey([partition]);
+      const group = this.#open();
+      const erased = this.#partitions.get(packed);
+      this.#partitions.delete(packed);
+      group.undo.push(() => (erased === undefined ? this.#partitions.delete(packed) : this.#partitions.set(packed, erased)));
+      return group.commit;
+    });
   }
 
   async partitions(table: TableName, after?: string, limit = Infinity): Promise<string[]> {
@@ -205,6 +203,16 @@ export function openMemory(options?: MemoryOptions): MemoryStore {
 function decodeMemoryRow<V>(table: Table<V>, partition: string, row: MemoryRow): V {
   // A copy, as from disk: what a decoder keeps or changes must not reach the store.
   return decodeEncoded(table, partition, row.bytes.slice(), row.version);
+}
+
+/** A name that cannot be stored is the commit's failure, not the caller's. */
+function orRefused(commit: () => Commit): Commit {
+  try {
+    return commit();
+  } catch (error) {
+    if (error instanceof StoreError) return settledCommit(error);
+    throw error;
+  }
 }
 
 function hasRowsOf(partition: Partition, prefix: Packed): boolean {

@@ -265,6 +265,7 @@ export function storeConformance(name: string, open: () => Promise<StoreSubject>
         store.commit(new Batch(JULIET).put({ ...notes, name: 'Not a name' }, [1], { text: 'x' })).promise,
         withCode('ERR_STORE_KEY'),
       );
+      await assert.rejects(store.erase('\ud800').promise, withCode('ERR_STORE_KEY'));
       assert.equal(await store.get(notes, JULIET, ['good']), undefined);
       await store.commit(put(JULIET, ['good'], 'now')).promise;
       assert.deepEqual(await texts(store, JULIET), ['now']);

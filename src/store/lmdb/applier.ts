@@ -29,7 +29,7 @@ import type { Position } from './tail.ts';
 import { Window } from './window.ts';
 
 /** Journal bytes in one window, a bound of memory while much is to be recovered. */
-const WINDOW_BYTES = 16 * 1024 * 1024;
+const WINDOW_BYTES = 8 * 1024 * 1024;
 /** Read in one turn of the event loop, about five milliseconds' worth. */
 const READ_BYTES = 1024 * 1024;
 /** Times per interval that journals are read ahead, so that there is little left to read when it matters. */

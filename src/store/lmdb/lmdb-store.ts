@@ -75,22 +75,21 @@ export class LmdbStore implements Store {
 
   commit(batch: Batch, expect?: number): Commit {
     if (this.#closing !== undefined) return settledCommit(storeClosed());
-    try {
+    return this.#orRefused(() => {
       const packed = packKey([batch.partition]);
       if (this.#deferred.has(packed) || (expect !== undefined && this.#isForeign(packed, this.#committer.changes.partitions.get(packed)))) {
         return this.#defer(packed, () => this.#commitNow(packed, batch, expect));
       }
       return this.#commitNow(packed, batch, expect);
-    } catch (error) {
-      if (error instanceof StoreError) return settledCommit(error);
-      throw error;
-    }
+    });
   }
 
   erase(partition: string): Commit {
     if (this.#closing !== undefined) return settledCommit(storeClosed());
-    const packed = packKey([partition]);
-    return this.#deferred.has(packed) ? this.#defer(packed, () => this.#committer.erase(packed)) : this.#committer.erase(packed);
+    return this.#orRefused(() => {
+      const packed = packKey([partition]);
+      return this.#deferred.has(packed) ? this.#defer(packed, () => this.#committer.erase(packed)) : this.#committer.erase(packed);
+    });
   }
 
   async version(partition: string): Promise<number> {
@@ -201,6 +200,16 @@ export class LmdbStore implements Store {
     await this.#link.flush();
     this.#check();
     this.#committer.refresh();
+  }
+
+  /** A name that cannot be stored is the commit's failure, not the caller's. */
+  #orRefused(commit: () => Commit): Commit {
+    try {
+      return commit();
+    } catch (error) {
+      if (error instanceof StoreError) return settledCommit(error);
+      throw error;
+    }
   }
 
   #commitNow(packed: Packed, batch: Batch, expect: number | undefined): Commit {

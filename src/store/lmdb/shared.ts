@@ -2,7 +2,7 @@
  * The memory all threads of the process share for one store: a clock that orders their changes, and
  * a table of the partitions with changes that only their writer can see as yet.
  *
- * A thread's changes are durable in its own log before they are in LMDB (applier.ts), so another thread
+ * A thread's changes are durable in its own journal before they are in LMDB (applier.ts), so another thread
  * that reads such a partition would read the past. The table tells it, exactly, at the cost of a cache line;
  * it then has the applier bring that partition up to date first.
  *
@@ -118,7 +118,7 @@ export class Shared {
   }
 
   /**
-   * Notes that the group with `tag` changed the partition; once its changes are in the log and before its commit
+   * Notes that the group with `tag` changed the partition; once its changes are in the journal and before its commit
    * settles. Returns the tag that was there, 0 if none.
    */
   mark({ first, fingerprint }: Place, tag: number): number {
