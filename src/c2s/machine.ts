@@ -131,8 +131,8 @@ function stay(c: Connection, event: C2sEvent, state: C2sState): C2sState {
     case 'open':
       return c.fail('invalid-xml');
     case 'closed':
-      c.leaveSession('client_gone');
-      c.closeReason ??= 'client_gone';
+      c.closeReason ??= state === 'wait_for_tls' ? 'handshake_failed' : 'client_gone';
+      c.leaveSession(c.closeReason);
       c.turn.stop(c.closeReason);
       return 'closing';
     case 'close_stream':

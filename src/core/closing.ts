@@ -7,7 +7,6 @@ const CONDITIONS: Partial<Record<CloseReason, StreamCondition>> = {
   account_disabled: 'not-authorized',
   account_removed: 'not-authorized', // XEP-0077 §3.2
   conflict: 'conflict',
-  connection_limit: 'resource-constraint',
   crashed_too_often: 'internal-server-error',
   account_unreachable: 'internal-server-error',
   idle_timeout: 'connection-timeout',

@@ -166,12 +166,4 @@ export class HookTable {
     if (links === undefined) return;
     for (const { run } of links) (run as (...args: Parameters<EventHooks[H]>) => void)(...args);
   }
-
-  /** The chains as they run, for `rookery config --hooks` and tests. */
-  describe(): { hook: string; phase: string; module: string }[] {
-    const rows: { hook: string; phase: string; module: string }[] = [];
-    for (const [hook, links] of this.chains) for (const { handler, module } of links) rows.push({ hook, phase: handler.phase, module });
-    for (const [hook, links] of this.events) for (const { module } of links) rows.push({ hook, phase: 'event', module });
-    return rows;
-  }
 }

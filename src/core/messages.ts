@@ -17,7 +17,6 @@ export const CLOSE_REASONS = [
   'client_closed',
   'client_gone',
   'conflict',
-  'connection_limit',
   'crashed_too_often',
   'handshake_failed',
   'idle_timeout',

@@ -1,4 +1,5 @@
 /** The Commit both backends hand out. */
+import { StoreError } from './errors.ts';
 import type { Commit } from './store.ts';
 
 /** One group's outcome, shared by all its batches. */
@@ -44,4 +45,14 @@ export function settledCommit(error?: Error): GroupCommit {
   const commit = new GroupCommit();
   commit.settle(error);
   return commit;
+}
+
+/** The commit that `begin` returns; what cannot be stored is the commit's failure, not the caller's. */
+export function orRefused(begin: () => Commit): Commit {
+  try {
+    return begin();
+  } catch (error) {
+    if (error instanceof StoreError) return settledCommit(error);
+    throw error;
+  }
 }

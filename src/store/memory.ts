@@ -3,7 +3,7 @@
  * disk: rows are kept encoded, reads see what was committed before even if it has not settled,
  * and a failed commit leaves nothing. Nothing survives `close`.
  */
-import { GroupCommit, settledCommit } from './commit.ts';
+import { GroupCommit, orRefused, settledCommit } from './commit.ts';
 import { StoreError, storeClosed } from './errors.ts';
 import { checkKeyBytes, decodeEncoded, packRange, packSuffix, packTable } from './row.ts';
 import { VersionConflict } from './store.ts';
@@ -203,16 +203,6 @@ export function openMemory(options?: MemoryOptions): MemoryStore {
 function decodeMemoryRow<V>(table: Table<V>, partition: string, row: MemoryRow): V {
   // A copy, as from disk: what a decoder keeps or changes must not reach the store.
   return decodeEncoded(table, partition, row.bytes.slice(), row.version);
-}
-
-/** A name that cannot be stored is the commit's failure, not the caller's. */
-function orRefused(commit: () => Commit): Commit {
-  try {
-    return commit();
-  } catch (error) {
-    if (error instanceof StoreError) return settledCommit(error);
-    throw error;
-  }
 }
 
 function hasRowsOf(partition: Partition, prefix: Packed): boolean {

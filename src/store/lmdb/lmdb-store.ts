@@ -1,6 +1,6 @@
 /** One thread's view of the store on disk: its own commits over what LMDB has. src/README.md says why. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { GroupCommit, settledCommit } from '../commit.ts';
+import { GroupCommit, orRefused, settledCommit } from '../commit.ts';
 import { StoreError, storeClosed } from '../errors.ts';
 import { decodeKeyedRow, decodeRow, packRange, packSuffix, packTable, parseRow } from '../row.ts';
 import { VersionConflict } from '../store.ts';
@@ -75,7 +75,7 @@ export class LmdbStore implements Store {
 
   commit(batch: Batch, expect?: number): Commit {
     if (this.#closing !== undefined) return settledCommit(storeClosed());
-    return this.#orRefused(() => {
+    return orRefused(() => {
       const packed = packKey([batch.partition]);
       if (this.#deferred.has(packed) || (expect !== undefined && this.#isForeign(packed, this.#committer.changes.partitions.get(packed)))) {
         return this.#defer(packed, () => this.#commitNow(packed, batch, expect));
@@ -86,7 +86,7 @@ export class LmdbStore implements Store {
 
   erase(partition: string): Commit {
     if (this.#closing !== undefined) return settledCommit(storeClosed());
-    return this.#orRefused(() => {
+    return orRefused(() => {
       const packed = packKey([partition]);
       return this.#deferred.has(packed) ? this.#defer(packed, () => this.#committer.erase(packed)) : this.#committer.erase(packed);
     });
@@ -200,16 +200,6 @@ export class LmdbStore implements Store {
     await this.#link.flush();
     this.#check();
     this.#committer.refresh();
-  }
-
-  /** A name that cannot be stored is the commit's failure, not the caller's. */
-  #orRefused(commit: () => Commit): Commit {
-    try {
-      return commit();
-    } catch (error) {
-      if (error instanceof StoreError) return settledCommit(error);
-      throw error;
-    }
   }
 
   #commitNow(packed: Packed, batch: Batch, expect: number | undefined): Commit {
