@@ -9,6 +9,7 @@ import { processIo } from './cli/io.ts';
 import { loadConfig, type LoadedConfig } from './config/load.ts';
 import { makeLogger } from './observe/log.ts';
 import { openLogOutput } from './observe/log-output.ts';
+import { dataTools } from './server/data-tools.ts';
 import { moduleSchemas } from './server/module-schemas.ts';
 import type { Server } from './server/server.ts';
 import { startWholeServer } from './server/start-server.ts';
@@ -82,6 +83,7 @@ process.exitCode = await runCli({
   builtMs: BUILT_MS,
   modules: moduleSchemas(),
   serve,
+  dataTools,
   selfSignedPair: (config) => ({
     certificate: join(certificateDir(config), 'self-signed.crt'),
     key: join(certificateDir(config), 'self-signed.key'),

@@ -3,6 +3,8 @@
  * function per kind of job; Piscina calls them by name.
  */
 import { deriveScramCredentials, verifyPassword, type PreparedPassword, type ScramHash } from './sasl/scram.ts';
+import type { ExportJob } from './server/export-job.ts';
+import type { Inspection } from './server/inspect-store.ts';
 import { recordOf, credentialsOf, type ScramRecord } from './sasl/scram-record.ts';
 
 const HASHES: readonly ScramHash[] = ['SHA-1', 'SHA-256', 'SHA-512'];
@@ -24,4 +26,21 @@ export interface VerifyJob {
 
 export function verify({ password, record }: VerifyJob): boolean {
   return verifyPassword(password, credentialsOf(record));
+}
+
+/** Sends one account as XEP-0227. What it needs is loaded here only: other jobs do without. */
+export async function exportAccount(job: ExportJob): Promise<void> {
+  await (await import('./server/export-job.ts')).runExport(job);
+}
+
+/** Reads a whole data file; an error that the operator can mend comes back as a value, since threads keep no codes of errors. */
+export async function inspectStore(path: string): Promise<Inspection | { readonly code: string; readonly message: string }> {
+  const { inspectDataFile } = await import('./server/inspect-store.ts');
+  try {
+    return await inspectDataFile(path);
+  } catch (error) {
+    const { name, code, message } = error as Error & { code: string };
+    if (name !== 'StoreError') throw error;
+    return { code, message };
+  }
 }

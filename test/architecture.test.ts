@@ -13,15 +13,17 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   xml: [],
   sasl: [],
   store: [],
+  log: ['store', 'xmpp', 'xml'],
   config: [],
   observe: [],
   build: [],
   xmpp: ['xml'],
   net: ['kernel'],
   stream: ['kernel', 'xml', 'xmpp', 'sasl', 'net', 'observe'],
-  core: ['kernel', 'xml', 'xmpp', 'sasl', 'store', 'config', 'observe'],
+  core: ['kernel', 'xml', 'xmpp', 'sasl', 'store', 'log', 'config', 'observe'],
   c2s: ['core', 'stream', 'kernel', 'xml', 'xmpp', 'sasl', 'net', 'store', 'config', 'observe'],
-  modules: ['core', 'kernel', 'xmpp', 'xml', 'store', 'config'],
+  modules: ['core', 'kernel', 'xmpp', 'xml', 'store', 'log', 'config'],
+  portability: ['core', 'kernel', 'log', 'xmpp', 'xml', 'sasl', 'store'],
   control: ['kernel'],
   cli: ['control', 'config', 'kernel'],
 };
@@ -30,7 +32,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 const COMPOSITION = ['main.ts', 'worker.ts', 'server.ts', 'pool.ts', 'build.ts', 'server'];
 
 /** Layers that report through return values and injected functions. */
-const SILENT = ['kernel', 'xml', 'xmpp', 'sasl', 'store'];
+const SILENT = ['kernel', 'xml', 'xmpp', 'sasl', 'store', 'log'];
 
 interface Import {
   readonly file: string;

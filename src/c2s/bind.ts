@@ -1,6 +1,6 @@
 /** Resource binding. RFC 6120 §7 */
 import type { KernelEvent } from '../kernel/actor.ts';
-import { CREDIT_WINDOW, type BindAnswer, type SessionIdentity, type Unbind } from '../core/messages.ts';
+import type { BindAnswer, Unbind } from '../core/messages.ts';
 import { attributeOf } from '../stream/header.ts';
 import { el } from '../xml/element.ts';
 import { serialize } from '../xml/serialize.ts';
@@ -8,14 +8,17 @@ import { elementOf } from '../xml/tree.ts';
 import { normalizeResource } from '../xmpp/jid.ts';
 import { NS } from '../xmpp/namespaces.ts';
 import { StanzaError, stanzaErrorElement, type Condition } from '../xmpp/stanza-error.ts';
-import { makeSessionId, type C2sMessage, type C2sState, type Connection } from './connection.ts';
+import { beginSession, type C2sMessage, type C2sState, type Connection } from './connection.ts';
+import { Given } from './given.ts';
+import { manageBeforeBind, NS_SM, resumeAnswered } from './stream-management.ts';
 
 /** Answers come from another thread at worst; a busy one is no reason to give up early. */
 const BIND_TIMEOUT_MS = 15_000;
 
 export function wait_for_bind(c: Connection, event: C2sMessage | KernelEvent, otherwise: () => C2sState): C2sState {
-  if (event.kind === 'reply') return bound(c, event);
+  if (event.kind === 'reply') return event.name === 'resume' ? resumeAnswered(c, event) : bound(c, event);
   if (event.kind !== 'element') return otherwise();
+  if (event.ns === NS_SM) return manageBeforeBind(c, event, 'wait_for_bind');
   if (event.ns !== NS.client || (event.name !== 'iq' && event.name !== 'message' && event.name !== 'presence')) {
     return c.fail('unsupported-stanza-type'); // RFC 6120 §4.9.3.24
   }
@@ -28,14 +31,7 @@ export function wait_for_bind(c: Connection, event: C2sMessage | KernelEvent, ot
   const resource = wanted === undefined || wanted === '' ? undefined : normalizeResource(wanted);
   if (wanted !== undefined && wanted !== '' && resource === undefined) return refuse(c, id, 'bad-request'); // §7.7.2.1
   const { account } = c;
-  const identity: SessionIdentity = {
-    sid: makeSessionId(),
-    connection: c.turn.self,
-    remoteAddress: c.link.transport.remoteAddress,
-    isSecure: c.isSecure,
-    mechanism: account!.mechanism,
-    boundAtMs: c.turn.now,
-  };
+  const identity = c.makeIdentity();
   c.bindId = id;
   c.pendingIdentity = identity;
   c.turn.askTo('bind', 'account', account!.jid.bare, BIND_TIMEOUT_MS, (replyTo) => ({
@@ -58,29 +54,12 @@ function bound(c: Connection, event: Extract<KernelEvent, { kind: 'reply' }>): C
   }
   const answer = event.value as BindAnswer;
   if (!answer.ok) return refuse(c, id, answer.condition);
-  const jid = c.account!.jid.withResource(answer.resource)!;
-  c.session = {
-    jid,
-    identity: c.pendingIdentity!,
-    isAnonymous: c.account!.isAnonymous,
-    account: answer.account,
-    presence: undefined,
-    isInterested: false,
-    sent: 0,
-    credited: 0,
-    directed: new Set(),
-  };
-  c.bindId = undefined;
-  c.turn.monitor(answer.account);
-  c.turn.cancelTimer('negotiation');
-  const { idleMs } = c.environment.config.c2s;
-  if (idleMs > 0) c.turn.timer('idle', idleMs / 2);
-  c.environment.counters.bound++;
-  c.environment.counters.openSessions++;
+  const { account, resource, taken } = answer;
+  const jid = c.account!.jid.withResource(resource)!;
   const result = el('iq', NS.client, { type: 'result', id }, el('bind', NS.bind, {}, el('jid', NS.bind, {}, jid.full)));
-  c.link.write(serialize(result, NS.client));
-  c.link.request(CREDIT_WINDOW);
-  return 'session_established';
+  c.environment.counters.bound++;
+  const beginning = { identity: c.pendingIdentity!, account, resource, given: new Given(taken), sm: undefined, seq: 0 };
+  return beginSession(c, beginning, serialize(result, NS.client));
 }
 
 /** The client may try again. RFC 6120 §7.7.2 */

@@ -5,7 +5,14 @@
 import { randomBytes } from 'node:crypto';
 import type { ActorRef, Turn } from '../kernel/actor.ts';
 import type { Host, Hosts } from '../core/host.ts';
-import type { AccountMessage, CloseReason, ConnectionMessage, SessionIdentity } from '../core/messages.ts';
+import {
+  CREDIT_WINDOW,
+  type AccountMessage,
+  type CloseReason,
+  type ConnectionMessage,
+  type Push,
+  type SessionIdentity,
+} from '../core/messages.ts';
 import { closeCondition } from '../core/closing.ts';
 import type { StreamContext } from '../core/context.ts';
 import { makeStreamId, responseHeader, STREAM_END, streamErrorXml } from '../stream/header.ts';
@@ -16,7 +23,9 @@ import type { Jid } from '../xmpp/jid.ts';
 import { NS } from '../xmpp/namespaces.ts';
 import type { Stanza } from '../xmpp/stanza.ts';
 import type { StreamCondition } from '../xmpp/stream-error.ts';
+import type { Given } from './given.ts';
 import type { Login } from './login.ts';
+import type { StreamManagement } from './stream-management.ts';
 
 /** ejabberd's names for the same states, and four it does not name. */
 export type C2sState =
@@ -42,6 +51,8 @@ export class C2sCounters {
   authenticated = 0;
   loginFailures = 0;
   bound = 0;
+  /** Sessions that were taken up again. XEP-0198 §5 */
+  resumed = 0;
   /** Bound now. */
   openSessions = 0;
   stanzasIn = 0;
@@ -59,7 +70,9 @@ export interface C2sEnvironment {
   /** xmppAddr names of a certificate (DER). Injected: its ASN.1 parser is loaded only where client certificates are in use. */
   readonly certificateAddresses: (certificate: Buffer) => readonly string[];
   /** Tells the listener that the connection no longer counts as one before login. */
-  readonly onAuthenticated: (link: Link) => void;
+  readonly onAuthenticated: (link: Link, account: Jid) => void;
+  /** Tells the listener that a password was guessed wrongly. */
+  readonly onLoginFailed: (link: Link) => void;
 }
 
 export interface C2sArgs {
@@ -76,11 +89,19 @@ export interface BoundSession {
   /** The last presence to all, to be said again when the account was lost. */
   presence: Stanza | undefined;
   isInterested: boolean;
-  /** Stanzas given to the account since it has the session, and how many of them it is known to be done with. */
-  sent: number;
-  credited: number;
+  /** Its number in `given`. */
+  presenceNumber: number;
   /** Addresses that got directed presence; bounded by MAX_DIRECTED. */
   readonly directed: Set<string>;
+  /** Stanzas of the client. */
+  readonly given: Given;
+  /** `seq` of the last push written, and of the last that the client has acknowledged. */
+  received: number;
+  acked: number;
+  sm: StreamManagement | undefined;
+  /** A push whose handling crashed this actor and was tried again: not a third time. */
+  retried: Push | undefined;
+  retriedSeq: number;
 }
 
 /** How long the peer may take to close its side after ours. RFC 6120 §4.4 */
@@ -109,9 +130,29 @@ export class Connection {
   /** The resource asked for while the account is asked. */
   bindId: string | undefined = undefined;
   pendingIdentity: SessionIdentity | undefined = undefined;
+  /** Of the session that the client wants to take up. XEP-0198 §5 */
+  previd: string | undefined = undefined;
   /** Until when a lost account is sought. */
   seekUntilMs = 0;
   isPinged = false;
+  /** The account is to say what it has taken, and has not yet: see `askTaken`. */
+  isTakenAsked = false;
+  isTakenWantedAgain = false;
+  /** The client waits for an `<a/>`: with the answer, or once it has its `<enabled/>`. */
+  isAckOwed = false;
+  isAckPending = false;
+  /** Timer. */
+  isAskDue = false;
+  /** Told the account, which had no room for it. */
+  isAckLost = false;
+  isReadyLost = false;
+  isTakenAskLost = false;
+  /** The client has said its last. */
+  isLeaving = false;
+  /** The transport is closed. */
+  isGone = false;
+  /** Written in this turn, which has not ended yet. */
+  written: Push | undefined = undefined;
   /** What the account wants to know, by its names: when little is left to send. */
   drains: string[] = [];
   closeReason: CloseReason | undefined = undefined;
@@ -128,6 +169,18 @@ export class Connection {
   get streamContext(): StreamContext {
     const { remoteAddress } = this.link.transport;
     return { host: this.host!, now: this.turn.now, remoteAddress, addressKey: addressKey(remoteAddress), isSecure: this.isSecure };
+  }
+
+  /** Of a session that is to be, with a fresh id. */
+  makeIdentity(): SessionIdentity {
+    return {
+      sid: makeSessionId(),
+      connection: this.turn.self,
+      remoteAddress: this.link.transport.remoteAddress,
+      isSecure: this.isSecure,
+      mechanism: this.account!.mechanism,
+      boundAtMs: this.turn.now,
+    };
   }
 
   openStream(): void {
@@ -183,6 +236,46 @@ export class Connection {
     this.turn.demonitor(session.account);
     this.turn.send(session.account, { kind: 'unbind', sid: session.identity.sid, reason });
   }
+}
+
+/** What the account has answered with. */
+export interface Beginning {
+  readonly identity: SessionIdentity;
+  readonly account: ActorRef<AccountMessage>;
+  readonly resource: string;
+  readonly given: Given;
+  readonly sm: StreamManagement | undefined;
+  readonly seq: number;
+}
+
+/** The session that a resource was bound for, or that was taken up again; `answer` tells the client. */
+export function beginSession(c: Connection, { identity, account, resource, given, sm, seq }: Beginning, answer: string): C2sState {
+  const session: BoundSession = {
+    jid: c.account!.jid.withResource(resource)!,
+    identity,
+    isAnonymous: c.account!.isAnonymous,
+    account,
+    presence: undefined,
+    isInterested: false,
+    presenceNumber: 0,
+    directed: new Set(),
+    given,
+    received: seq,
+    acked: seq,
+    sm,
+    retried: undefined,
+    retriedSeq: 0,
+  };
+  const { counters, config } = c.environment;
+  c.bindId = c.previd = undefined;
+  c.turn.monitor(account);
+  c.turn.cancelTimer('negotiation');
+  if (config.c2s.idleMs > 0) c.turn.timer('idle', config.c2s.idleMs / 2);
+  c.link.write(answer);
+  c.link.request(CREDIT_WINDOW);
+  c.session = session; // last: a crash before has begun none
+  counters.openSessions++;
+  return 'session_established';
 }
 
 /** 128 random bits: ids that are worth guessing. */

@@ -4,6 +4,7 @@ import { serialize } from '../xml/serialize.ts';
 import { NS } from '../xmpp/namespaces.ts';
 import type { Connection } from './connection.ts';
 import { saslOffer } from './login.ts';
+import { NS_SM } from './stream-management.ts';
 
 const LIMITS = 'urn:xmpp:stream-limits:0';
 const CHANNEL_BINDING = 'urn:xmpp:sasl-cb:0';
@@ -32,7 +33,7 @@ function beforeLogin(c: Connection): Element[] {
 function afterLogin(c: Connection): Element[] {
   // `session` did its work in RFC 3921; clients that still ask for it are told it is optional.
   const session = el('session', NS.session, {}, el('optional', NS.session));
-  return [el('bind', NS.bind), session, ...moduleFeatures(c), limits(c)];
+  return [el('bind', NS.bind), session, el('sm', NS_SM), ...moduleFeatures(c), limits(c)]; // XEP-0198 §2
 }
 
 function moduleFeatures(c: Connection): Element[] {

@@ -183,7 +183,7 @@ function succeeded(c: Connection, username: string, data: Buffer | undefined): C
   c.login = undefined;
   c.isAuthenticated = true;
   c.environment.counters.authenticated++;
-  c.environment.onAuthenticated(c.link);
+  c.environment.onAuthenticated(c.link, account);
   c.link.write(`<success xmlns='${NS.sasl}'>${data === undefined ? '' : encodeSaslData(data)}</success>`);
   c.link.restart();
   c.link.framer.limits = c.environment.config.stanza.afterLogin;
@@ -198,6 +198,7 @@ function failed(c: Connection, condition: SaslFailure, text?: string): C2sState 
   // COMPAT slixmpp 1.8: tries each -PLUS mechanism with a channel binding that was not advertised, before it goes on to one that works.
   if (c.login?.isGuess === true) {
     counters.loginFailures++;
+    c.environment.onLoginFailed(c.link);
     c.failedLogins++;
   } else {
     c.refusedLogins++;

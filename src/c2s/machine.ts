@@ -23,7 +23,11 @@ import { wait_for_bind } from './bind.ts';
 import { Connection, type C2sArgs, type C2sMessage, type C2sState } from './connection.ts';
 import { featuresXml } from './features.ts';
 import { abortLogin, continueLogin, startLogin } from './login.ts';
-import { closing, recoverSession, session_established, wait_for_account, wait_for_unbind } from './session.ts';
+import { closing, wait_for_unbind } from './leaving.ts';
+import { recoverSession, wait_for_account } from './lost-account.ts';
+import { session_established } from './session.ts';
+import { manageBeforeBind, NS_SM } from './stream-management.ts';
+import { dropSlowConsumer } from './to-client.ts';
 
 /** What is put into each stanza has to be short: the longest tag RFC 5646 §4.4.1 makes room for. */
 const LANGUAGE_TAG = /^[A-Za-z0-9-]{1,35}$/;
@@ -61,6 +65,7 @@ const wait_for_feature_request: Handler = (c, event) => {
   if (event.ns === NS.sasl && event.name === 'auth') return startLogin(c, event);
   if (event.ns === NS.sasl && event.name === 'abort') return abortLogin(c);
   if (event.ns === NS.client && event.name === 'iq') return earlyIq(c, event);
+  if (event.ns === NS_SM) return manageBeforeBind(c, event, 'wait_for_feature_request');
   return c.fail(isStanzaName(event) ? 'not-authorized' : 'unsupported-stanza-type'); // RFC 6120 §4.9.3.12, §4.9.3.24
 };
 
@@ -137,6 +142,8 @@ function stay(c: Connection, event: C2sEvent, state: C2sState): C2sState {
       return 'closing';
     case 'close_stream':
       return c.fail(event.condition, event.reason, event.text);
+    case 'slow_consumer':
+      return dropSlowConsumer(c);
     case 'timeout':
       return event.name === 'negotiation' ? c.fail('connection-timeout', 'negotiation_timeout') : state; // RFC 6120 §4.9.3.4
     default:

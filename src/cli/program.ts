@@ -14,6 +14,7 @@ import { COMMAND_SPECS } from '../control/command-types.ts';
 import type { CommandName, UserRow } from '../control/command-types.ts';
 import { controlPath } from '../control/protocol.ts';
 import { OperatorError } from '../kernel/errors.ts';
+import { addDataCommands, type DataTools } from './data.ts';
 import { examine, renderFindings } from './doctor.ts';
 import type { CertificatePair } from './doctor.ts';
 import { EXIT } from './exit.ts';
@@ -35,6 +36,8 @@ export interface CliInput {
   readonly serve: (loaded: LoadedConfig) => Promise<number>;
   /** Where the server keeps the certificate it makes for hosts that have none. */
   readonly selfSignedPair?: (config: Config) => CertificatePair;
+  /** Works on data directories whose server is stopped. */
+  readonly dataTools?: DataTools;
 }
 
 interface GlobalOptions {
@@ -225,6 +228,15 @@ function makeProgram(input: CliInput, exitWith: (code: number) => void): Command
   described(program, 'stop').action(async () => {
     await callControl(session.path, 'stop', {});
     print(['The server is stopping.']);
+  });
+
+  addDataCommands(program, {
+    io,
+    print,
+    tools: input.dataTools,
+    controlPath: () => session.path,
+    config: () => session.load(input.modules).config,
+    complete: (address) => session.complete(address),
   });
 
   program

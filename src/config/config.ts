@@ -4,6 +4,7 @@
  * is described is `options.ts`; how it is read, `load.ts`.
  */
 import type { Option, OPTIONS } from './options.ts';
+import type { ShaperConfig, ShaperRole } from './shapers.ts';
 
 type ValuesOf<T> = { readonly [K in keyof T]: T[K] extends Option<infer V> ? V : ValuesOf<T[K]> };
 
@@ -16,6 +17,8 @@ export interface HostConfig {
   /** Absolute paths; undefined: the self-signed pair in the data directory. Both or neither are set. */
   readonly certificate: string | undefined;
   readonly key: string | undefined;
+  /** Names of the shapers of its accounts' connections; see `shaperFor`. */
+  readonly shapers: Readonly<Record<Exclude<ShaperRole, 'beforeLogin'>, string>>;
   /** Every known module by name, also those that are off. */
   readonly modules: Readonly<Record<string, ModuleConfig>>;
 }
@@ -30,6 +33,8 @@ export interface ModuleConfig {
 export interface Config extends ValuesOf<typeof OPTIONS> {
   /** At least one; the first is the default. Same order as `domains`. */
   readonly hosts: readonly HostConfig[];
+  /** Shapers of the file besides those in `shapers`. */
+  readonly namedShapers: Readonly<Record<string, ShaperConfig>>;
 }
 
 /** Values set by the program that embeds the server: any part of `Config`, in its own types and units. */

@@ -6,6 +6,8 @@ import type { ModuleSchemas } from './hosts.ts';
 import { ALL_OPTIONS, getAt, printOption, printOrigin } from './load.ts';
 import type { LoadedConfig, PlacedOption } from './load.ts';
 import type { ReloadEffect } from './options.ts';
+import { SHAPER_KEYS } from './shapers.ts';
+import type { ShaperConfig } from './shapers.ts';
 import { typeOfSchema } from './types.ts';
 import type { FileValue } from './types.ts';
 
@@ -78,9 +80,19 @@ export function printConfig({ config, file, origins }: LoadedConfig, schemas: Mo
           : '';
     lines.push(assignment(option.key!, option.type.write(getAt(config, path)), from));
   }
+  for (const [name, shaper] of Object.entries(config.namedShapers)) {
+    lines.push('', `[shapers.${name}]`);
+    for (const field of Object.keys(SHAPER_KEYS) as (keyof ShaperConfig)[]) {
+      const { key, type } = SHAPER_KEYS[field];
+      if (shaper[field] > 0) lines.push(`${key} = ${toml(type.write(shaper[field]))}`);
+    }
+  }
   for (const host of config.hosts) {
     lines.push('', `[hosts.${toml(host.domain)}]`, `registration = ${toml(host.registration)}`, `anonymous = ${host.isAnonymous}`);
     for (const name of ['certificate', 'key'] as const) if (host[name] !== undefined) lines.push(`${name} = ${toml(host[name])}`);
+    for (const role of ['users', 'admins'] as const) {
+      if (host.shapers[role] !== config.shaperRules[role]) lines.push(`shaper_${role} = ${toml(host.shapers[role])}`);
+    }
     const disabled = Object.keys(host.modules).filter((name) => !host.modules[name]!.isEnabled);
     if (disabled.length > 0) lines.push(`modules.disable = ${toml(disabled)}`);
     for (const [name, schema] of Object.entries(schemas)) lines.push(...moduleLines(host.domain, name, schema, host.modules[name]?.values));
@@ -157,6 +169,7 @@ export function compareConfigs(before: Config, after: Config): readonly ConfigCh
   for (const { path, option } of ALL_OPTIONS) {
     if (!isSame(getAt(before, path), getAt(after, path))) changes.push({ path, reload: option.reload });
   }
+  if (!isSame(before.namedShapers, after.namedShapers)) changes.push({ path: 'namedShapers', reload: 'new connections' });
   for (const host of after.hosts) {
     const old = before.hosts.find(({ domain }) => domain === host.domain);
     if (old === undefined || isSame(old, host)) continue;

@@ -18,11 +18,14 @@ export interface ConfigFile {
   readonly options: ReadonlyMap<string, unknown>;
   /** `[hosts."…"]` in the order of the file, keyed as written. */
   readonly hosts: ReadonlyMap<string, Section>;
+  /** `[shapers.…]` besides those whose keys are options, keyed as written. */
+  readonly shapers: ReadonlyMap<string, Section>;
   /** `[modules]`. */
   readonly modules: Section;
 }
 
-const EMPTY_FILE: ConfigFile = { options: new Map(), hosts: new Map(), modules: {} };
+/** What the absence of a file comes to. */
+export const EMPTY_FILE: ConfigFile = { options: new Map(), hosts: new Map(), shapers: new Map(), modules: {} };
 
 export function isSection(value: unknown): value is Section {
   return (
@@ -64,19 +67,30 @@ export function parseConfigFile(text: string, path: string, knownKeys: readonly 
     problems.push({ code: 'ERR_CONFIG_SYNTAX', key: `${path}:${error.line}:${error.column}`, reason });
     return EMPTY_FILE;
   }
-  const { hosts, modules, ...rest } = root;
+  const { hosts, modules, shapers, ...rest } = root;
+  const [builtIn, named] = splitShapers(sectionOrProblem(shapers, 'shapers', problems), knownKeys);
   const options = new Map<string, unknown>();
-  collectOptions(rest, '', new Set(knownKeys), options, problems);
+  collectOptions({ ...rest, shapers: builtIn }, '', new Set(knownKeys), options, problems);
   return {
     options,
-    hosts: new Map(
-      Object.entries(sectionOrProblem(hosts, 'hosts', problems)).map(([name, value]) => [
-        name,
-        sectionOrProblem(value, `hosts."${name}"`, problems),
-      ]),
-    ),
+    hosts: sectionsIn(sectionOrProblem(hosts, 'hosts', problems), (name) => `hosts."${name}"`, problems),
+    shapers: sectionsIn(named, (name) => `shapers.${name}`, problems),
     modules: sectionOrProblem(modules, 'modules', problems),
   };
+}
+
+/** Those whose keys are options, and the others. */
+function splitShapers(shapers: Section, knownKeys: readonly string[]): [Section, Section] {
+  const builtIn: Record<string, unknown> = {};
+  const named: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(shapers)) {
+    (knownKeys.some((key) => key.startsWith(`shapers.${name}.`)) ? builtIn : named)[name] = value;
+  }
+  return [builtIn, named];
+}
+
+function sectionsIn(section: Section, keyOf: (name: string) => string, problems: ConfigProblem[]): Map<string, Section> {
+  return new Map(Object.entries(section).map(([name, value]) => [name, sectionOrProblem(value, keyOf(name), problems)]));
 }
 
 /** Undefined is an empty section; anything but a section is a problem. */
@@ -110,7 +124,7 @@ function unknownKey(key: string, isTable: boolean, known: ReadonlySet<string>): 
         code: 'ERR_CONFIG_UNKNOWN',
         key: `[${key}]`,
         reason: 'there is no such section',
-        suggestion: nearestName(key, [...sections, 'hosts', 'modules']),
+        suggestion: nearestName(key, [...sections, 'hosts', 'modules', 'shapers']),
       }
     : { code: 'ERR_CONFIG_UNKNOWN', key, reason: 'there is no such option', suggestion: nearestKey(key, [...known]) };
 }

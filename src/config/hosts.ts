@@ -5,7 +5,7 @@ import type { ConfigProblem } from './error.ts';
 import { printRaw, sectionOrProblem } from './file.ts';
 import type { Section } from './file.ts';
 import { nearestName } from './nearest.ts';
-import { flag, oneOf, optionalPath } from './types.ts';
+import { flag, name, oneOf, optionalPath } from './types.ts';
 import type { ValueType } from './types.ts';
 
 /** What each module accepts in its section, by name. A module without options has `z.strictObject({})`. */
@@ -17,6 +17,8 @@ export const HOST_OPTIONS = {
   anonymous: { type: flag(), doc: 'Whether anyone may log in without an account; default: whether `accounts.anonymous_hosts` names it.' },
   certificate: { type: optionalPath(), doc: 'PEM file of the certificate chain of this host; default: `tls.certificate`.' },
   key: { type: optionalPath(), doc: 'PEM file of the private key; default: `tls.key`.' },
+  shaper_users: { type: name(), doc: 'Name of the shaper of its users’ connections; default: `shaper_rules.users`.' },
+  shaper_admins: { type: name(), doc: 'Name of the shaper of its admins’ connections; default: `shaper_rules.admins`.' },
 } as const satisfies Record<string, { type: ValueType<unknown>; doc: string }>;
 
 /** What a host gets where its own section says nothing. */
@@ -25,6 +27,7 @@ export interface HostDefaults {
   readonly isAnonymous: boolean;
   readonly certificate: string | undefined;
   readonly key: string | undefined;
+  readonly shapers: HostConfig['shapers'];
 }
 
 export interface HostSource {
@@ -75,6 +78,10 @@ export function makeHost({ domain, section, defaults, modules, schemas, absolute
     isAnonymous: read('anonymous', HOST_OPTIONS.anonymous.type, defaults.isAnonymous),
     certificate: certificate === undefined ? undefined : absolutePath(certificate),
     key: key === undefined ? undefined : absolutePath(key),
+    shapers: {
+      users: read('shaper_users', HOST_OPTIONS.shaper_users.type, defaults.shapers.users),
+      admins: read('shaper_admins', HOST_OPTIONS.shaper_admins.type, defaults.shapers.admins),
+    },
     modules: makeModules(modules, sectionOrProblem(section['modules'], `${prefix}.modules`, problems), prefix, schemas, problems),
   };
 }

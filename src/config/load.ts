@@ -7,13 +7,14 @@ import { dirname, resolve } from 'node:path';
 import type { Config, ConfigValues, HostConfig } from './config.ts';
 import { ConfigError } from './error.ts';
 import type { ConfigProblem } from './error.ts';
-import { printRaw, readConfigFile } from './file.ts';
+import { EMPTY_FILE, printRaw, readConfigFile } from './file.ts';
 import type { ConfigFile } from './file.ts';
 import { makeHost } from './hosts.ts';
 import type { ModuleSchemas } from './hosts.ts';
 import { nearestName } from './nearest.ts';
 import { OPTIONS } from './options.ts';
 import type { Option, OptionTree } from './options.ts';
+import { BUILT_IN_SHAPERS, BURST_SECONDS, makeShapers, NO_SHAPER } from './shapers.ts';
 import { parseDomain, printValue } from './types.ts';
 
 const ENV_PREFIX = 'ROOKERY_';
@@ -79,8 +80,7 @@ export function loadConfig(input: LoadInput): LoadedConfig {
   const directory = resolve(input.directory ?? '.');
   const path = input.file ?? (input.env['ROOKERY_CONFIG'] || undefined);
   const file = path === undefined ? undefined : resolve(directory, path);
-  const contents: ConfigFile =
-    file === undefined ? { options: new Map(), hosts: new Map(), modules: {} } : readConfigFile(file, FILE_KEYS, problems);
+  const contents: ConfigFile = file === undefined ? EMPTY_FILE : readConfigFile(file, FILE_KEYS, problems);
   checkVariables(input.env, problems);
 
   const origins = new Map<string, Origin>();
@@ -105,7 +105,10 @@ export function loadConfig(input: LoadInput): LoadedConfig {
       problems.push({ code: 'ERR_CONFIG_CONFLICT', key: `hosts."${domain}"`, reason, suggestion: nearestName(domain, draft.domains) });
     }
   }
+  values['namedShapers'] = makeShapers(contents.shapers, problems);
   tightenBeforeLogin(values, draft, origins);
+  followRates(values, draft, origins);
+  followOutbound(values, draft, origins);
   checkTogether(draft, problems);
   const hosts: HostConfig[] = draft.domains.map((domain) =>
     makeHost(
@@ -117,6 +120,7 @@ export function loadConfig(input: LoadInput): LoadedConfig {
           isAnonymous: draft.accounts.anonymousHosts.includes(domain),
           certificate: draft.tls.certificate,
           key: draft.tls.key,
+          shapers: { users: draft.shaperRules.users, admins: draft.shaperRules.admins },
         },
         modules: contents.modules,
         schemas: input.modules,
@@ -126,6 +130,7 @@ export function loadConfig(input: LoadInput): LoadedConfig {
     ),
   );
   values['hosts'] = hosts;
+  checkShaperNames(draft, origins, problems);
 
   const [first, ...rest] = withoutRepetitions(problems);
   if (first !== undefined) throw new ConfigError([first, ...rest]);
@@ -194,6 +199,50 @@ function tightenBeforeLogin(values: Record<string, unknown>, { stanza }: Config,
   }
 }
 
+/** A burst that is not set goes with the rate. */
+function followRates(values: Record<string, unknown>, { shapers }: Config, origins: ReadonlyMap<string, Origin>): void {
+  for (const name of BUILT_IN_SHAPERS) {
+    for (const [rate, burst] of [
+      ['bytesPerSecond', 'burstBytes'],
+      ['stanzasPerSecond', 'burstStanzas'],
+    ] as const) {
+      const path = `shapers.${name}.${burst}`;
+      const perSecond = shapers[name][rate];
+      if (perSecond > 0 && origins.get(path)?.from === 'default') setAt(values, path, perSecond * BURST_SECONDS);
+    }
+  }
+}
+
+/** Looser limits of output are at least what the operator made the tighter ones. */
+function followOutbound(values: Record<string, unknown>, { limits }: Config, origins: ReadonlyMap<string, Origin>): void {
+  let least: number = limits.outboundBytes;
+  for (const name of ['outboundHardBytes', 'outboundTotalBytes'] as const) {
+    const path = `limits.${name}`;
+    if (origins.get(path)?.from === 'default') setAt(values, path, Math.max(least, limits[name]));
+    least = getAt(values, path) as number;
+  }
+}
+
+function checkShaperNames(config: Config, origins: ReadonlyMap<string, Origin>, problems: ConfigProblem[]): void {
+  const known = [NO_SHAPER, ...BUILT_IN_SHAPERS, ...Object.keys(config.namedShapers)];
+  const check = (key: string, name: string): void => {
+    if (known.includes(name)) return;
+    problems.push({
+      code: 'ERR_CONFIG_UNKNOWN',
+      key,
+      value: printRaw(name),
+      reason: 'there is no such shaper',
+      suggestion: nearestName(name, known),
+    });
+  };
+  for (const [role, name] of Object.entries(config.shaperRules)) check(printOrigin(origins.get(`shaperRules.${role}`)), name);
+  for (const { domain, shapers } of config.hosts) {
+    for (const role of ['users', 'admins'] as const) {
+      if (shapers[role] !== config.shaperRules[role]) check(`hosts."${domain}".shaper_${role}`, shapers[role]);
+    }
+  }
+}
+
 /** What is right alone but not together. */
 function checkTogether(config: Config, problems: ConfigProblem[]): void {
   const conflict = (key: string, reason: string) => problems.push({ code: 'ERR_CONFIG_CONFLICT', key, reason });
@@ -220,6 +269,10 @@ function checkTogether(config: Config, problems: ConfigProblem[]): void {
   }
   if (config.limits.outboundBytes < config.stanza.afterLogin.maxBytes)
     conflict('ROOKERY_OUTBOUND_LIMIT', 'must have room for one stanza (ROOKERY_STANZA_SIZE)');
+  if (config.limits.outboundHardBytes < config.limits.outboundBytes)
+    conflict('ROOKERY_OUTBOUND_HARD_LIMIT', 'must not be less than what may be exceeded for a while (ROOKERY_OUTBOUND_LIMIT)');
+  if (config.limits.outboundTotalBytes < config.limits.outboundHardBytes)
+    conflict('ROOKERY_OUTBOUND_TOTAL', 'must have room for one connection (ROOKERY_OUTBOUND_HARD_LIMIT)');
   if (config.limits.mailboxBytes < config.stanza.afterLogin.maxBytes)
     conflict('ROOKERY_MAILBOX_SIZE', 'must have room for one stanza (ROOKERY_STANZA_SIZE)');
 }

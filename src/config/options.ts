@@ -14,6 +14,7 @@ import {
   flag,
   list,
   listenAddress,
+  name,
   oneOf,
   optionalPath,
   orOff,
@@ -21,6 +22,8 @@ import {
   ports,
   rate,
 } from './types.ts';
+import { BURST_SECONDS, SHAPER_KEYS } from './shapers.ts';
+import type { ShaperConfig } from './shapers.ts';
 import type { ValueType } from './types.ts';
 
 /** When a changed value takes effect: at once, for connections made from then on, or only after a restart of the process. */
@@ -92,13 +95,52 @@ function framerOptions(env: string, section: string, when: string, defaults: Rea
     }),
     maxWhitespaceBytes: option(`${env}_WHITESPACE`, `${section}.whitespace`, bytes({ min: 16, max: 1024 * 1024 }), {
       default: defaults.maxWhitespaceBytes,
-      doc: `White space between two stanzas ${when}.`,
+      doc: `White space between two stanzas ${when}; a second of silence begins it anew.`,
       reload,
     }),
   };
 }
 
 type FramerLimit = 'maxBytes' | 'maxDepth' | 'maxElements' | 'maxAttributes' | 'maxNameBytes' | 'maxNamespaces' | 'maxWhitespaceBytes';
+
+/** One of the shapers that every configuration has. */
+function shaperOptions(env: string, shaper: string, whom: string, defaults: ShaperConfig) {
+  const reload = 'new connections';
+  const defaultText = `${BURST_SECONDS} seconds at the rate`;
+  const key = (field: keyof ShaperConfig): string => `shapers.${shaper}.${SHAPER_KEYS[field].key}`;
+  return {
+    bytesPerSecond: option(`${env}_RATE`, key('bytesPerSecond'), SHAPER_KEYS.bytesPerSecond.type, {
+      default: defaults.bytesPerSecond,
+      doc: `What one connection ${whom} may send, in bytes; above it, the connection is not read for a while.`,
+      reload,
+    }),
+    burstBytes: option(`${env}_BURST`, key('burstBytes'), SHAPER_KEYS.burstBytes.type, {
+      default: defaults.burstBytes,
+      defaultText,
+      doc: `What such a connection may send at once after a rest.`,
+      reload,
+    }),
+    stanzasPerSecond: option(`${env}_STANZA_RATE`, key('stanzasPerSecond'), SHAPER_KEYS.stanzasPerSecond.type, {
+      default: defaults.stanzasPerSecond,
+      doc: `What one connection ${whom} may send, in stanzas; above it, the connection is not read for a while.`,
+      reload,
+    }),
+    burstStanzas: option(`${env}_STANZA_BURST`, key('burstStanzas'), SHAPER_KEYS.burstStanzas.type, {
+      default: defaults.burstStanzas,
+      defaultText,
+      doc: `Stanzas such a connection may send at once after a rest.`,
+      reload,
+    }),
+  };
+}
+
+function shaperRule(env: string, key: string, initial: string, whose: string) {
+  return option(env, `shaper_rules.${key}`, name(), {
+    default: initial,
+    doc: `Name of the shaper of connections ${whose}: one of \`[shapers]\`, or \`none\`.`,
+    reload: 'new connections',
+  });
+}
 
 /** The table. Its nesting is that of `Config`. */
 export const OPTIONS = {
@@ -168,6 +210,11 @@ export const OPTIONS = {
       doc: 'Time from connecting to a bound resource, TLS handshake included.',
       reload: 'new connections',
     }),
+    resumeMs: option('ROOKERY_RESUME_TIMEOUT', 'c2s.resume_timeout', duration({ min: 0, max: 24 * 60 * 60 * 1_000 }), {
+      default: 300_000,
+      doc: 'How long a session whose connection is lost waits to be resumed; 0 switches resumption off.',
+      reload: 'new connections',
+    }),
     idleMs: option('ROOKERY_IDLE_TIMEOUT', 'c2s.idle_timeout', orOff(duration({ min: 1_000, max: 604_800_000 })), {
       default: 600_000,
       doc: 'A client silent for half of this is pinged, for the whole of it disconnected.',
@@ -183,6 +230,26 @@ export const OPTIONS = {
       doc: 'When a client asks for a resource in use: `replace` ends the older session, `refuse` answers with an error, `rename` assigns another resource (RFC 6120 §7.7.2.2).',
       reload: 'now',
     }),
+  },
+  shapers: {
+    // Room for a client that synchronises, and for a load test of 500 messages a second on each connection.
+    normal: shaperOptions('ROOKERY_C2S', 'normal', 'of a client', {
+      bytesPerSecond: 1_000_000,
+      burstBytes: 5_000_000,
+      stanzasPerSecond: 2_000,
+      burstStanzas: 10_000,
+    }),
+    login: shaperOptions('ROOKERY_LOGIN', 'login', 'that has not logged in', {
+      bytesPerSecond: 20_000,
+      burstBytes: 100_000,
+      stanzasPerSecond: 20,
+      burstStanzas: 100,
+    }),
+  },
+  shaperRules: {
+    beforeLogin: shaperRule('ROOKERY_SHAPER_BEFORE_LOGIN', 'before_login', 'login', 'that have not logged in'),
+    users: shaperRule('ROOKERY_SHAPER_USERS', 'users', 'normal', 'of users'),
+    admins: shaperRule('ROOKERY_SHAPER_ADMINS', 'admins', 'none', 'of the accounts in `admins`'),
   },
   s2s: {
     ports: option('ROOKERY_S2S_PORT', 's2s.ports', ports(), {
@@ -310,8 +377,38 @@ export const OPTIONS = {
     }),
     outboundBytes: option('ROOKERY_OUTBOUND_LIMIT', 'limits.outbound', bytes({ min: 65_536, max: 1024 * 1024 * 1024 }), {
       default: 1024 * 1024,
-      doc: 'Unsent output of one connection; a client that reads more slowly is disconnected as a slow consumer.',
+      doc: 'Unsent output of one connection; a client that reads more slowly for the grace time is disconnected as a slow consumer.',
       reload: 'new connections',
+    }),
+    outboundGraceMs: option('ROOKERY_OUTBOUND_GRACE', 'limits.outbound_grace', duration({ min: 0, max: 600_000 }), {
+      default: 10_000,
+      doc: 'Time for which a connection may have more unsent output than that.',
+      reload: 'new connections',
+    }),
+    outboundHardBytes: option('ROOKERY_OUTBOUND_HARD_LIMIT', 'limits.outbound_hard', bytes({ min: 65_536, max: 1024 * 1024 * 1024 }), {
+      default: 8 * 1024 * 1024,
+      doc: 'Unsent output with which a connection ends at once, grace time or not.',
+      reload: 'new connections',
+    }),
+    outboundTotalBytes: option(
+      'ROOKERY_OUTBOUND_TOTAL',
+      'limits.outbound_total',
+      bytes({ min: 1024 * 1024, max: 1024 * 1024 * 1024 * 1024 }),
+      {
+        default: 512 * 1024 * 1024,
+        doc: 'Unsent output of all connections of one worker thread; above it, those with the most are disconnected as slow consumers.',
+        reload: 'new connections',
+      },
+    ),
+    loginFailures: option('ROOKERY_LOGIN_FAILURES', 'limits.login_failures', rate(), {
+      default: { count: 30, windowMs: 600_000 },
+      doc: 'Wrong passwords from one address (IPv6: one /64) at one worker thread in a time; above it, the address is banned. `0/1s` never bans.',
+      reload: 'now',
+    }),
+    loginBanMs: option('ROOKERY_LOGIN_BAN', 'limits.login_ban', duration({ min: 1_000, max: 604_800_000 }), {
+      default: 600_000,
+      doc: 'Time for which a banned address may not connect, from its last wrong password.',
+      reload: 'now',
     }),
     mailboxMessages: option('ROOKERY_MAILBOX_LIMIT', 'limits.mailbox', count({ min: 16, max: 1_000_000 }), {
       default: 4_096,

@@ -199,6 +199,24 @@ export function rate(bounds: Bounds = {}): ValueType<Rate> {
   });
 }
 
+/** What `type` reads, followed by `/s`: so much in each second. `example` is for the error message. */
+export function perSecond(type: ValueType<number>, example: string): ValueType<number> {
+  return valueType({
+    name: `${type.name} per second`,
+    bounds: type.bounds,
+    schema: z.unknown().transform((input, context) => {
+      const text = typeof input === 'string' && input.endsWith('/s') ? input.slice(0, -2).trimEnd() : undefined;
+      const result = text === undefined ? undefined : type.schema.safeParse(text);
+      if (result?.success === true) return result.data;
+      const reason = result?.error.issues[0]!.message;
+      if (reason === undefined || reason.startsWith('expected ')) return fail(context, `a ${type.name} per second, such as '${example}'`);
+      context.addIssue({ code: 'custom', message: reason });
+      return z.NEVER;
+    }),
+    write: (value) => `${printValue(type, value)}/s`,
+  });
+}
+
 const BOOLEAN_WORDS = new Map([
   ['true', true],
   ['on', true],
@@ -293,6 +311,11 @@ export function bareAddress(): ValueType<string> {
     const local = input.slice(0, Math.max(at, 0));
     return host === undefined || local.length > 1023 || /[\s"&'/:<>@]|\p{Cc}/u.test(local) ? undefined : `${local}@${host}`;
   });
+}
+
+/** A name that something else in the configuration has. Whether there is such a thing is checked where all is known. */
+export function name(): ValueType<string> {
+  return text('name', 'a name', (input) => (/^[a-z][a-z0-9_-]{0,31}$/.test(input) ? input : undefined));
 }
 
 /** An IP address to listen on, or `*` for all. */

@@ -2,6 +2,7 @@
  * The commands of the control socket: names, arguments and results, which the command
  * line shows and the server's composition implements. Everything here is plain data.
  */
+import { isAbsolute } from 'node:path';
 import { z } from 'zod';
 import { commandTable } from './command.ts';
 import type { Caller, CommandSpec, CommandTable, Role } from './command.ts';
@@ -118,6 +119,15 @@ export interface ReloadResult {
   readonly changes: readonly { readonly path: string; readonly reload: 'now' | 'new connections' | 'restart' }[];
 }
 
+/** What a backup is. */
+export interface BackupResult {
+  /** Absolute path, on the server's machine. */
+  readonly directory: string;
+  readonly accounts: number;
+  readonly bytes: number;
+  readonly durationMs: number;
+}
+
 /** What each command gives; streaming ones give any number of it. */
 export interface CommandResults {
   status: ServerStatus;
@@ -135,6 +145,9 @@ export interface CommandResults {
   'user disable': { readonly address: string };
   'session list': SessionPage;
   'session kick': { readonly count: number };
+  backup: BackupResult;
+  /** A piece of the document. XEP-0227 */
+  export: { readonly text: string };
 }
 
 export type CommandName = keyof CommandResults;
@@ -193,6 +206,12 @@ export const COMMAND_SPECS = {
     role: 'admin',
     args: z.strictObject({ address }),
   }),
+  backup: spec({
+    summary: 'Copy all the server keeps, also while it runs',
+    role: 'operator',
+    args: z.strictObject({ directory: z.string().min(1).max(4_096).refine(isAbsolute, 'expected an absolute path') }),
+  }),
+  export: spec({ summary: 'Write one account as XEP-0227', role: 'operator', args: oneUser }),
 } as const satisfies Record<CommandName, SpecInput<z.ZodType>>;
 
 /** What a caller passes; defaults may be left out. */
@@ -201,7 +220,8 @@ export type CommandArgs<N extends CommandName> = z.input<(typeof COMMAND_SPECS)[
 export type CommandInput<N extends CommandName> = z.output<(typeof COMMAND_SPECS)[N]['args']>;
 
 /** Commands whose implementation gives many results. */
-export type StreamingName = 'top';
+export type StreamingName = 'top' | 'export';
+const STREAMING: ReadonlySet<string> = new Set<StreamingName>(['top', 'export']);
 
 /** What the server's composition provides: one function per command. */
 export type CommandHandlers = {
@@ -217,7 +237,7 @@ export function makeCommands(handlers: CommandHandlers): CommandTable {
     (Object.keys(COMMAND_SPECS) as CommandName[]).map((name) => {
       const base: CommandSpec<unknown> = { name, ...(COMMAND_SPECS[name] as SpecInput<z.ZodType>) };
       const handler = handlers[name] as (args: unknown, caller: Caller) => unknown;
-      return name === 'top'
+      return STREAMING.has(name)
         ? { ...base, stream: (args: unknown, caller: Caller) => handler(args, caller) as AsyncIterable<unknown> }
         : { ...base, run: (args: unknown, caller: Caller) => handler(args, caller) as Promise<unknown> };
     }),

@@ -8,12 +8,16 @@
  *   out_of_order                         (the store failed: refuses for a moment, tries again)
  */
 import { defineMachine, type Crash, type KernelEvent, type Message, type Turn } from '../kernel/actor.ts';
-import { StanzaError } from '../xmpp/stanza-error.ts';
-import { makeStanza, type Stanza } from '../xmpp/stanza.ts';
+import { StanzaError, stanzaErrorElement } from '../xmpp/stanza-error.ts';
+import { makeStanza } from '../xmpp/stanza.ts';
 import { Account, type AccountEnvironment, type Loaded } from './account.ts';
 import { attach, bind, closeAll, connectionDown, unbind } from './account-sessions.ts';
 import { ACCOUNTS } from './accounts.ts';
+import { arrived, arrivedAgain, confirm, tellForwarded } from './arrivals.ts';
 import { isRequest } from './delivery.ts';
+import { comeBack } from './giving.ts';
+import { takeIn } from './loading.ts';
+import { acknowledge, enable, expire, ready, resume } from './stream-management.ts';
 import { handlerFor, refusalFor, reply } from './iq.ts';
 import {
   isStanza,
@@ -21,9 +25,15 @@ import {
   type AccountMessage,
   type AccountStatus,
   type BindAnswer,
+  type ClientRefusal,
   type ClientStanza,
   type CredentialsAnswer,
+  type Forward,
+  type ForwardAgain,
+  type Push,
+  type ResumeAnswer,
   type SessionStatus,
+  type SmAnswer,
 } from './messages.ts';
 
 export interface AccountArgs {
@@ -37,6 +47,8 @@ type AccountEvent = AccountMessage | KernelEvent;
 
 /** How long an account that does not exist stays in memory. */
 const ABSENT_MS = 2_000;
+/** Between two looks at messages that have not arrived. */
+const FORWARD_LEAST_MS = 200;
 /** Between two tries of a store that fails; the machine's intensity allows that rate of crashes. */
 const RETRY_MS = 2_500;
 /** A failure after so long is another one, and the first is tried again at once. */
@@ -54,12 +66,9 @@ function loading(account: Account, event: AccountEvent, turn: Turn<AccountMessag
     });
     return waitForStore(account);
   }
-  const { image, slots } = event.value as Loaded;
-  account.row = image.row;
-  account.scram = image.scram;
-  account.slots = slots;
+  takeIn(account, event.value as Loaded);
   if (!account.hasSessions) account.becomeIdle();
-  if (image.row !== undefined || account.isTemporary) return 'active';
+  if (account.row !== undefined || account.isTemporary) return account.finish('active', event);
   account.armIdle(ABSENT_MS);
   return 'absent';
 }
@@ -74,15 +83,19 @@ function waitForStore(account: Account): 'out_of_order' {
 function outOfOrder(account: Account, event: AccountEvent, turn: Turn<AccountMessage>): AccountState {
   switch (event.kind) {
     case 'client_stanza': {
-      account.answerCrash(event.stanza);
       const session = account.sessionBySid(event.sid);
-      if (session !== undefined) account.countTaken(session);
+      if (session === undefined || event.number !== session.taken + 1) break;
+      account.answerFailure(event.stanza, 'resource-constraint'); // RFC 6120 §8.3.3.18
+      account.countTaken(session);
       break;
     }
     case 'message':
     case 'presence':
     case 'iq':
-      account.answerCrash(event);
+      account.answerFailure(event, 'resource-constraint');
+      break;
+    case 'forward': // they come again
+    case 'forward_again':
       break;
     case 'timeout':
       if (event.name === 'retry') return tryAgain(account);
@@ -103,7 +116,7 @@ function tryAgain(account: Account): AccountState {
   return 'loading';
 }
 
-function active(account: Account, event: AccountEvent): AccountState {
+function active(account: Account, event: AccountEvent, turn: Turn<AccountMessage>): AccountState {
   switch (event.kind) {
     case 'client_stanza':
       fromClient(account, event);
@@ -114,7 +127,43 @@ function active(account: Account, event: AccountEvent): AccountState {
       account.receive(event);
       break;
     case 'undelivered':
-      undelivered(account, event.stanza);
+      comeBack(account, event.push);
+      break;
+    case 'client_refusal':
+      refusalFromClient(account, event);
+      break;
+    case 'forward':
+      arrived(account, event);
+      break;
+    case 'forward_again':
+      arrivedAgain(account, event);
+      break;
+    case 'forwarded':
+      account.outbox.confirmed(turn, account.bare, event.by, event.position, account.now);
+      break;
+    case 'forward_gap':
+      account.outbox.gap(turn, account.bare, event.by, account.now);
+      break;
+    case 'wake':
+      account.host.hooks.emit('woken', account);
+      break;
+    case 'sm_enable':
+      enable(account, event);
+      break;
+    case 'sm_ack':
+      acknowledge(account, event);
+      break;
+    case 'sm_request': {
+      const session = account.sessionBySid(event.sid);
+      if (session !== undefined) account.tellTaken(session, true);
+      break;
+    }
+    case 'resume':
+      if (account.row?.isEnabled === true) resume(account, event);
+      else turn.reply(event.replyTo, { ok: false, condition: 'item-not-found', h: undefined } satisfies ResumeAnswer);
+      break;
+    case 'ready':
+      ready(account, event);
       break;
     case 'bind':
       bind(account, event);
@@ -159,10 +208,7 @@ function active(account: Account, event: AccountEvent): AccountState {
       returned(account, event.message, event.reason);
       break;
     case 'timeout':
-      if (event.name === 'say_again') account.sayAgain();
-      else if (event.name === 'idle') {
-        if (!account.hasSessions) unload(account);
-      } else account.drained(event.name, false);
+      timeOut(account, event.name);
       break;
     case 'reply':
     case 'restarted':
@@ -171,9 +217,34 @@ function active(account: Account, event: AccountEvent): AccountState {
   return account.finish('active', event);
 }
 
+function timeOut(account: Account, name: string): void {
+  switch (name) {
+    case 'say_again':
+      account.sayAgain();
+      break;
+    case 'idle':
+      if (!account.hasSessions) unload(account);
+      break;
+    case 'confirm':
+      confirm(account);
+      break;
+    case 'forward': {
+      const nextMs = account.outbox.tick(account.turn, account.bare, account.now);
+      if (nextMs !== undefined) account.turn.timer('forward', Math.max(nextMs, FORWARD_LEAST_MS));
+      break;
+    }
+    default:
+      if (!expire(account, name)) account.drained(name, false);
+  }
+}
+
 function unload(account: Account): void {
-  if (account.hasPendingWork) account.becomeIdle();
-  else account.turn.stop('idle');
+  if (account.hasPendingWork) {
+    account.becomeIdle();
+    return;
+  }
+  account.putToSleep();
+  account.turn.stop('idle');
 }
 
 /** No such account. RFC 6121 §8.5.1 */
@@ -185,6 +256,22 @@ function absent(account: Account, event: AccountEvent): AccountState {
       break;
     case 'iq':
       if (isRequest(event)) reply(account, event, refusalFor(event, handlerFor(account.host, event)));
+      break;
+    case 'forward':
+      account.returnError(event.stanza, new StanzaError('service-unavailable'));
+      tellForwarded(account, event.stanza.from.bare, event.position);
+      break;
+    case 'forward_again': {
+      for (const { stanza } of event.messages) account.returnError(stanza, new StanzaError('service-unavailable'));
+      const last = event.messages.at(-1);
+      if (last !== undefined) tellForwarded(account, event.sender, last.position);
+      break;
+    }
+    case 'resume':
+      turn.reply(event.replyTo, { ok: false, condition: 'item-not-found', h: undefined } satisfies ResumeAnswer);
+      break;
+    case 'sm_enable':
+      turn.reply(event.replyTo, { ok: false } satisfies SmAnswer);
       break;
     case 'presence':
       // A probe gets the answer that ends the stale subscription (RFC 6121 §4.3.2); all else is ignored.
@@ -235,9 +322,16 @@ function absent(account: Account, event: AccountEvent): AccountState {
       account.sayLater(event.message);
       break;
     case 'undelivered':
-      account.returnError(event.stanza, new StanzaError('service-unavailable'));
+      account.returnError(event.push.stanza, new StanzaError('service-unavailable'));
       break;
     case 'client_stanza':
+    case 'client_refusal':
+    case 'forwarded':
+    case 'forward_gap':
+    case 'wake':
+    case 'sm_ack':
+    case 'sm_request':
+    case 'ready':
     case 'drain_done':
     case 'task':
     case 'reply':
@@ -248,10 +342,24 @@ function absent(account: Account, event: AccountEvent): AccountState {
   return 'absent';
 }
 
-function fromClient(account: Account, { sid, stanza }: ClientStanza): void {
+function fromClient(account: Account, { sid, number, stanza }: ClientStanza): void {
   const session = account.sessionBySid(sid);
   if (session === undefined) return; // its connection has been told that the session is over
+  if (number !== session.taken + 1) return; // known, or to come again behind what is missing
   account.sendFrom(session, stanza);
+  account.countTaken(session);
+}
+
+/** What is no stanza counts as one. XEP-0198 §4 */
+function refusalFromClient(account: Account, { sid, number, answer }: ClientRefusal): void {
+  const session = account.sessionBySid(sid);
+  if (session === undefined || number !== session.taken + 1) return;
+  if (answer !== undefined) {
+    const { stanzaKind, id, condition } = answer;
+    const from = account.host.jid;
+    const error = stanzaErrorElement(new StanzaError(condition));
+    account.push(session, makeStanza({ kind: stanzaKind, type: 'error', id, from, to: session.jid }, error)); // RFC 6120 §8.3.1
+  }
   account.countTaken(session);
 }
 
@@ -280,31 +388,36 @@ function statusOf(account: Account): AccountStatus {
 /** Something came back: whom it was sent to could not take it. */
 function returned(account: Account, message: Message, reason: string): void {
   const isGone = reason === 'no_actor' || reason === 'worker_down';
-  if (!isStanza(message)) {
-    if (!isGone) account.sayLater(message);
+  if (message.kind === 'push') {
+    pushReturned(account, message as Push, reason);
     return;
   }
-  if (isGone && message.to.bare === account.bare) {
-    // Only its own connections are sent stanzas for the account itself. That they are gone it hears before, but for
-    // those of a worker that died: of them it hears next.
-    if (reason === 'no_actor') undelivered(account, message);
-    else account.turn.send(account.turn.self, new Undelivered(message));
+  if (message.kind === 'forward' || message.kind === 'forward_again') {
+    const to = message.kind === 'forward' ? (message as Forward).stanza.to.bare : (message as ForwardAgain).messages[0]?.stanza.to.bare;
+    if (to !== undefined) account.outbox.bounced(to, account.now);
+    account.turn.timer('forward', FORWARD_LEAST_MS);
+    return;
+  }
+  if (!isStanza(message)) {
+    if (!isGone) account.sayLater(message);
     return;
   }
   // RFC 6120 §8.3.3.18: try again later; nothing was kept.
   account.returnError(message, new StanzaError(reason === 'no_actor' ? 'service-unavailable' : 'resource-constraint'));
 }
 
-/** The session a stanza was given to is over: the stanza is treated as if it came now. */
-function undelivered(account: Account, stanza: Stanza): void {
-  if (stanza.kind === 'presence') return; // RFC 6121 §8.5.3.2.2
-  if (stanza.kind === 'iq') {
-    account.returnError(stanza, new StanzaError('service-unavailable')); // RFC 6121 §8.5.3.2.3
+/** A connection could not take a stanza. */
+function pushReturned(account: Account, push: Push, reason: string): void {
+  if (push.seq > 0) {
+    if (reason === 'no_actor' || reason === 'worker_down') return; // its session waits for another connection
+    account.resendLater(push.seq);
     return;
   }
-  // What was for the account was given to each of its sessions that take messages.
-  if (stanza.to.resource === '') for (const each of account.sessions) if (each.takesMessages) return;
-  account.receive(stanza);
+  // That the connection is gone the account hears before, but for those of a worker that died: of them it hears next.
+  if (reason === 'no_actor') comeBack(account, push);
+  else if (reason === 'worker_down') account.turn.send(account.turn.self, new Undelivered(push));
+  else if (push.position > 0) comeBack(account, push);
+  else account.returnError(push.stanza, new StanzaError('resource-constraint')); // RFC 6120 §8.3.3.18: try again later
 }
 
 function crashed(
@@ -315,8 +428,8 @@ function crashed(
   const { event } = crash;
   const data = new Account(args.environment, args.key);
   data.turn = turn;
-  data.salvageFrom(crash.data, event);
-  if (event.kind === 'task' && event.name === 'hold') {
+  data.salvageFrom(crash.data, event, crash.hasLostHeld);
+  if (crash.hasLostHeld) {
     const isAgain = turn.now - data.storeFailedAtMs < STORE_FAILURE_MS;
     data.storeFailedAtMs = turn.now;
     if (isAgain) return { state: waitForStore(data), data };

@@ -3,7 +3,9 @@ import type { ActorRef, ReplyTo } from '../kernel/actor.ts';
 import type { Account } from './account.ts';
 import type { Attach, Bind, BindAnswer, CloseReason, Unbind } from './messages.ts';
 import { randomResource } from './resource.ts';
+import { expiryTimer } from './ending.ts';
 import { Session } from './session.ts';
+import { detachIfResumable } from './stream-management.ts';
 
 export function bind(account: Account, { identity, resource, replyTo, isAnonymous }: Bind): void {
   if (!isWelcome(account, isAnonymous)) {
@@ -18,6 +20,10 @@ export function bind(account: Account, { identity, resource, replyTo, isAnonymou
   if (holder !== undefined) {
     switch (account.host.config.c2s.resourceConflict) {
       case 'refuse': // RFC 6120 §7.7.2.2
+        if (holder.connection === undefined) {
+          account.close(holder, 'conflict'); // nobody is there to be disturbed
+          break;
+        }
         refuse(account, replyTo, 'conflict');
         return;
       case 'rename':
@@ -28,6 +34,7 @@ export function bind(account: Account, { identity, resource, replyTo, isAnonymou
         break;
     }
   }
+  if (account.sessionCount >= account.host.config.limits.sessionsPerAccount) dropOldestDetached(account);
   if (account.sessionCount >= account.host.config.limits.sessionsPerAccount) {
     refuse(account, replyTo, 'resource-constraint'); // RFC 6120 §7.6.2.1
     return;
@@ -41,18 +48,31 @@ export function bind(account: Account, { identity, resource, replyTo, isAnonymou
 }
 
 /** The connection found its account restarted or gone (its worker died) and brings the session back. */
-export function attach(account: Account, { identity, resource, replyTo, isAnonymous, isInterested, directed }: Attach): void {
+export function attach(account: Account, event: Attach): void {
+  const { identity, resource, replyTo, isAnonymous, isInterested, directed, token } = event;
   if (!isWelcome(account, isAnonymous)) {
     refuse(account, replyTo, 'not-allowed');
     return;
   }
   const holder = account.session(resource);
   if (holder !== undefined) {
-    if (holder.sid === identity.sid) welcome(account, replyTo, holder, false);
-    else refuse(account, replyTo, 'conflict');
+    if (holder.sid === identity.sid) {
+      welcome(account, replyTo, holder, false);
+    } else if (token !== undefined && holder.sm?.token === token && holder.connection === undefined) {
+      account.moveSession(holder, identity); // it was restored from the store
+      account.turn.cancelTimer(expiryTimer(holder));
+      welcome(account, replyTo, holder, false);
+    } else {
+      refuse(account, replyTo, 'conflict');
+    }
+    return;
+  }
+  if (token !== undefined) {
+    refuse(account, replyTo, 'not-allowed'); // its time is over
     return;
   }
   const session = new Session(identity, account.jid.withResource(resource)!);
+  session.taken = Math.max(event.taken, account.takenByKey.get(session.key) ?? 0);
   session.isInterested = isInterested;
   for (const text of directed) session.directed.set(text, account.environment.jidOf(text));
   account.addSession(session);
@@ -61,14 +81,14 @@ export function attach(account: Account, { identity, resource, replyTo, isAnonym
 
 export function unbind(account: Account, { sid, reason, replyTo }: Unbind): void {
   const session = account.sessionBySid(sid);
-  if (session !== undefined) account.dropSession(session, reason);
+  if (session !== undefined && !detachIfResumable(account, session, reason)) account.dropSession(session, reason);
   if (replyTo !== undefined) account.turn.reply(replyTo, true);
   removeIfTemporary(account);
 }
 
 export function connectionDown(account: Account, ref: ActorRef): void {
   const session = sessionOf(account, ref);
-  if (session !== undefined) account.dropSession(session, 'client_gone');
+  if (session !== undefined && !detachIfResumable(account, session, 'client_gone')) account.dropSession(session, 'client_gone');
   removeIfTemporary(account);
 }
 
@@ -89,8 +109,20 @@ function removeIfTemporary(account: Account): void {
 }
 
 function sessionOf(account: Account, { id, worker }: ActorRef): Session | undefined {
-  for (const session of account.sessions) if (session.connection.id === id && session.connection.worker === worker) return session;
+  for (const session of account.sessions) {
+    const { connection } = session;
+    if (connection !== undefined && connection.id === id && connection.worker === worker) return session;
+  }
   return undefined;
+}
+
+/** A client that is there comes before one that may come back. */
+function dropOldestDetached(account: Account): void {
+  let oldest: Session | undefined;
+  for (const session of account.sessions) {
+    if (session.connection === undefined && (oldest === undefined || session.detachedAtMs! < oldest.detachedAtMs!)) oldest = session;
+  }
+  if (oldest !== undefined) account.dropSession(oldest, 'conflict');
 }
 
 function isWelcome({ isTemporary, row }: Account, isAnonymous: boolean): boolean {

@@ -3,21 +3,30 @@
  * `account-machine.ts`; how sessions come and go is in `account-sessions.ts`.
  */
 import type { ActorRef, KernelEvent, Message, Turn } from '../kernel/actor.ts';
-import { Batch, type Commit, type Key, type Table } from '../store/store.ts';
+import type { Form } from '../log/entry.ts';
+import { AccountLog, loadLog, type LogImage } from '../log/log.ts';
+import { AWAKE } from '../log/segment.ts';
+import { Batch, type Commit, type Key, type Row, type Table } from '../store/store.ts';
 import type { BareJid, Jid } from '../xmpp/jid.ts';
+import { isDurable } from '../xmpp/message-content.ts';
 import { StanzaError } from '../xmpp/stanza-error.ts';
 import { errorAnswer, type Stanza } from '../xmpp/stanza.ts';
 import { CREDENTIALS, loadAccount, type AccountImage, type AccountRow } from './accounts.ts';
 import type { ScramRecord } from '../sasl/scram-record.ts';
 import { closeCondition } from './closing.ts';
 import type { AccountContext } from './context.ts';
+import { endSession } from './ending.ts';
 import { deliver, isRequest } from './delivery.ts';
+import { beginDraft, finishDraft, type Draft } from './drafts.ts';
+import { Inbox, Outbox } from './forwarding.ts';
+import { give } from './giving.ts';
 import { DROP, HANDLED, type StanzaHook } from './hooks.ts';
 import type { Host } from './host.ts';
 import { answerForHost, answerIq } from './iq.ts';
 import {
   CREDIT_WINDOW,
   isStanza,
+  Push,
   type AccountMessage,
   type CloseReason,
   type CloseStream,
@@ -25,7 +34,10 @@ import {
   type Credit,
 } from './messages.ts';
 import type { AccountSlot } from './module.ts';
+import { loadPending, Pending } from './pending.ts';
 import type { Router } from './router.ts';
+import { withoutOwnDelay, withoutOwnIds } from './server-owned.ts';
+import { ENDED, sessionRow, SESSIONS, TAKEN, type EndedRow, type SessionRow } from './session-rows.ts';
 import { Session } from './session.ts';
 
 /** What every account actor of a worker shares. */
@@ -60,6 +72,8 @@ const CROWDED_MS = 100;
 const MAX_CONTINUATIONS = 4_096;
 /** When a connection is told again what its mailbox had no room for. */
 const SAY_AGAIN_MS = 100;
+/** How often it is looked whether messages to other accounts have arrived, while some have not. */
+export const FORWARD_CHECK_MS = 1_000;
 /** How long a client may read nothing before what waits for it is left where it is. */
 const DRAIN_TIMEOUT_MS = 60_000;
 
@@ -70,9 +84,15 @@ const RECEIVE_HOOK: Record<Stanza['kind'], StanzaHook> = {
   iq: 'user_receive_iq',
 };
 
-/** What a load brings: the account's own rows and its modules' state. */
+/** What a load brings: the account's own rows, its log, its sessions and its modules' state. */
 export interface Loaded {
   readonly image: AccountImage;
+  readonly log: LogImage;
+  readonly pending: ReadonlyMap<number, number>;
+  readonly sessions: readonly Row<SessionRow>[];
+  readonly taken: readonly Row<number>[];
+  readonly ended: readonly Row<EndedRow>[];
+  readonly isAwake: boolean;
   readonly slots: ReadonlyMap<AccountSlot<unknown>, unknown>;
 }
 
@@ -106,6 +126,22 @@ export class Account implements AccountContext {
   readonly unanswered = new Set<Stanza>();
   /** When the store last failed this account; see `account-machine.ts`. */
   storeFailedAtMs = -Infinity;
+  private resendFrom = Infinity;
+  /** Empty until the account is loaded. */
+  log = new AccountLog({ state: undefined, tail: [] });
+  /** The message this turn writes down. */
+  draft: Draft | undefined = undefined;
+  outbox = new Outbox();
+  inbox = new Inbox();
+  pending = new Pending(new Map());
+  /** Sessions that were not resumed in time, by key. */
+  readonly ended = new Map<number, EndedRow>();
+  /** Stanzas taken from sessions, by key, as the log tells. */
+  takenByKey = new Map<number, number>();
+  /** A row says so: whoever starts the server will look after the account. */
+  isAwake = false;
+  /** The log has written an entry of this session in this turn, so its count is durable. */
+  private counted: Session | undefined = undefined;
   private isRemoving = false;
   private isCountedIdle = false;
   private lastCommit: Commit | undefined = undefined;
@@ -164,7 +200,9 @@ export class Account implements AccountContext {
   route(stanza: Stanza): void {
     const { to } = stanza;
     if (to.bare === this.bare) {
-      this.receive(stanza); // its own mailbox would only add a hop
+      // Its own mailbox would only add a hop; but a turn writes one message at a time.
+      if (this.draft !== undefined && this.mayLog(stanza)) this.turn.sendTo('account', this.bare, stanza);
+      else this.receive(stanza);
       return;
     }
     const error = this.environment.router.route(stanza, this.turn);
@@ -172,11 +210,32 @@ export class Account implements AccountContext {
   }
 
   push(session: Session, stanza: Stanza): void {
-    this.turn.send(session.connection, stanza);
+    give(this, session, stanza, 'plain');
   }
 
-  receive(stanza: Stanza): void {
+  pushCopy(session: Session, stanza: Stanza, form: Exclude<Form, 'plain'>): void {
+    give(this, session, stanza, form);
+  }
+
+  keepPending(): boolean {
+    if (this.draft === undefined) return false;
+    this.draft.isPending = true;
+    return true;
+  }
+
+  get pendingCount(): number {
+    return this.pending.count;
+  }
+
+  get pendingBytes(): number {
+    return this.pending.bytes;
+  }
+
+  /** @param source position in the log of the account of this server that sent it; 0 for others. */
+  receive(stanza: Stanza, source = 0): void {
     const { kind, to } = stanza;
+    const { ownDraft } = this;
+    this.ownDraft = undefined;
     const session = to.resource === '' ? undefined : this.byResource.get(to.resource);
     const outcome = this.host.hooks.run(RECEIVE_HOOK[kind], stanza, this, session);
     if (outcome === HANDLED || outcome === DROP) return;
@@ -184,18 +243,57 @@ export class Account implements AccountContext {
       this.returnError(stanza, outcome);
       return;
     }
+    if (kind === 'message') {
+      this.receiveMessage(outcome, session, source, ownDraft);
+      return;
+    }
     const ownRequest = kind === 'iq' && to.resource === '' && isRequest(outcome);
     const error = ownRequest ? answerIq(this, outcome, this.ownSession(outcome)) : deliver(this, outcome, session);
     if (error !== undefined) this.returnError(outcome, error);
   }
 
+  /** To its sessions, or to wait for one; written down if it is worth it and somebody has it then. */
+  private receiveMessage(stanza: Stanza, session: Session | undefined, source: number, ownDraft: Draft | undefined): void {
+    const message = withoutOwnIds(stanza, this.bare);
+    const outer = { draft: this.draft, recipients: this.recipients };
+    const draft = ownDraft ?? (this.mayLog(message) ? beginDraft(this, message, 'in', source, undefined) : undefined);
+    if (draft !== undefined) draft.stanza = message;
+    this.draft = draft;
+    const recipients: Session[] = (this.recipients = []);
+    const error = deliver(this, message, session);
+    if (recipients.length > 0) this.host.hooks.emit('message_delivered', this, message, recipients);
+    const isKept = draft !== undefined && draft !== ownDraft && (recipients.length > 0 || draft.isPending);
+    if (isKept) finishDraft(this, draft);
+    this.draft = outer.draft;
+    this.recipients = outer.recipients;
+    if (error !== undefined) this.returnError(message, error);
+  }
+
+  /** Sessions the message of `receiveMessage` was given to. */
+  recipients: Session[] = [];
+  /** A message to oneself is on its way back: it is written once. */
+  private ownDraft: Draft | undefined = undefined;
+
+  private mayLog(stanza: Stanza): boolean {
+    return !this.isTemporary && this.row !== undefined && isDurable(stanza);
+  }
+
   /** A stanza from one of our own clients: hooks of sending, then on its way. */
-  sendFrom(session: Session, stanza: Stanza): void {
+  sendFrom(session: Session, sent: Stanza): void {
+    const stanza = sent.kind === 'message' ? withoutOwnDelay(sent, this.host.domain) : sent;
     const outcome = this.host.hooks.run(SEND_HOOK[stanza.kind], stanza, this, session);
     if (outcome === HANDLED || outcome === DROP) return;
     if (outcome instanceof StanzaError) {
       this.returnError(stanza, outcome);
       return;
+    }
+    if (outcome.kind === 'message') {
+      this.sendMessage(session, outcome);
+      return;
+    }
+    if (session.sm !== undefined) {
+      if (isRequest(outcome)) session.noteRequest(outcome);
+      else if (outcome.kind === 'presence') session.isDirty = true;
     }
     const host = outcome.to.isDomain && isRequest(outcome) ? this.environment.hostOf(outcome.to.domain) : undefined;
     if (host === undefined) {
@@ -208,6 +306,43 @@ export class Account implements AccountContext {
     if (error !== undefined) this.returnError(outcome, error);
   }
 
+  /** Into the log, with what that says of the session it came from; then to whom it is for. */
+  private sendMessage(session: Session, stanza: Stanza): void {
+    if (!this.mayLog(stanza)) {
+      if (stanza.to.bare !== this.bare) this.host.hooks.emit('message_sent', this, stanza, session);
+      this.route(stanza);
+      return;
+    }
+    if (this.outbox.isFull) {
+      this.returnError(stanza, new StanzaError('resource-constraint'));
+      return;
+    }
+    const origin = { session: session.key, taken: session.taken + 1, requests: session.unsavedRequests };
+    session.unsavedRequests = [];
+    this.counted = session;
+    if (stanza.to.bare === this.bare) {
+      const draft = (this.ownDraft = beginDraft(this, stanza, 'self', 0, origin));
+      this.receive(stanza);
+      finishDraft(this, draft);
+      return;
+    }
+    const isOurs = this.environment.router.isLocalAccount(stanza.to);
+    const error = isOurs ? undefined : this.environment.router.route(stanza, this.turn);
+    if (error !== undefined) {
+      this.counted = undefined;
+      this.returnError(stanza, error);
+      return;
+    }
+    const draft = (this.draft = beginDraft(this, stanza, 'out', 0, origin));
+    this.host.hooks.emit('message_sent', this, stanza, session);
+    this.draft = undefined;
+    if (isOurs) {
+      if (this.outbox.isEmpty) this.turn.timer('forward', FORWARD_CHECK_MS);
+      this.outbox.send(this.turn, draft.position, draft.atMs, stanza, this.now);
+    }
+    finishDraft(this, draft);
+  }
+
   /** RFC 6120 §8.3.1: never an error for an error. */
   returnError(stanza: Stanza, error: StanzaError): void {
     if (stanza.mayBeAnsweredWithError) this.route(errorAnswer(stanza, error));
@@ -216,30 +351,37 @@ export class Account implements AccountContext {
   markInterested(session: Session): void {
     if (session.isInterested) return;
     session.isInterested = true;
-    this.turn.send(session.connection, { kind: 'session_note', isInterested: true });
+    if (session.sm !== undefined) session.isDirty = true;
+    if (session.connection !== undefined) this.turn.send(session.connection, { kind: 'session_note', isInterested: true });
   }
 
   close(session: Session, reason: CloseReason): void {
-    const { connection } = session;
-    this.turn.send(connection, { kind: 'close_stream', condition: closeCondition(reason), text: undefined, reason, connection });
+    this.closeStream(session, reason);
     this.dropSession(session, reason);
+  }
+
+  /** Ends the connection of a session, if it has one. */
+  closeStream({ connection }: Session, reason: CloseReason): void {
+    if (connection === undefined) return;
+    this.turn.send(connection, { kind: 'close_stream', condition: closeCondition(reason), text: undefined, reason, connection });
   }
 
   /** One more of the client's stanzas was handled. */
   countTaken(session: Session): void {
-    if (++session.taken % CREDIT_BATCH === 0) this.turn.send(session.connection, this.creditOf(session));
+    if (++session.taken % CREDIT_BATCH === 0) this.tellTaken(session, false);
   }
 
-  private creditOf({ sid, taken }: Session): Credit {
-    return { kind: 'credit', sid, taken };
+  /** Leaves when all of it is durable, like everything a turn says. */
+  tellTaken({ sid, taken, connection }: Session, isAnswer: boolean): void {
+    if (connection !== undefined) this.turn.send(connection, { kind: 'credit', sid, taken, isAnswer });
   }
 
   /** A connection had no room for words without which it would wait, or stay, for ever. */
   sayLater(message: Message): void {
     if (message.kind === 'credit') {
       const { sid } = message as Credit;
-      const session = this.bySid.get(sid);
-      if (session !== undefined) this.unsaid.set(sid, { to: session.connection, message: message as Credit });
+      const connection = this.bySid.get(sid)?.connection;
+      if (connection !== undefined) this.unsaid.set(sid, { to: connection, message: message as Credit });
     } else if (message.kind === 'close_stream') {
       const { connection } = message as CloseStream;
       if (connection !== undefined)
@@ -250,7 +392,21 @@ export class Account implements AccountContext {
     this.turn.timer('say_again', SAY_AGAIN_MS);
   }
 
+  /** A connection had no room for that push; it takes none of those behind it before this one. */
+  resendLater(seq: number): void {
+    this.resendFrom = Math.min(this.resendFrom, seq);
+    this.turn.timer('say_again', SAY_AGAIN_MS);
+  }
+
   sayAgain(): void {
+    const { resendFrom } = this;
+    this.resendFrom = Infinity;
+    // Which session it was the push did not say: the others know theirs already.
+    for (const { outbound, connection } of resendFrom === Infinity ? [] : this.bySid.values()) {
+      if (connection === undefined) continue;
+      for (const { seq, position, stanza } of outbound.unacked())
+        if (seq >= resendFrom && stanza !== undefined) this.turn.send(connection, new Push(seq, position, stanza));
+    }
     const unsaid = [...this.unsaid.values()];
     this.unsaid.clear();
     for (const { to, message } of unsaid) this.turn.send(to, message);
@@ -272,7 +428,7 @@ export class Account implements AccountContext {
   whenDrained(session: Session, then: (account: AccountContext, isReady: boolean) => void): void {
     const name = this.continuation(then as Continuation);
     this.draining.set(name, session.sid);
-    this.turn.send(session.connection, { kind: 'drain', name });
+    if (session.connection !== undefined) this.turn.send(session.connection, { kind: 'drain', name });
     this.turn.timer(name, DRAIN_TIMEOUT_MS);
   }
 
@@ -305,19 +461,38 @@ export class Account implements AccountContext {
   addSession(session: Session): void {
     this.bySid.set(session.sid, session);
     this.byResource.set(session.jid.resource, session);
-    this.turn.monitor(session.connection);
+    if (session.connection !== undefined) this.turn.monitor(session.connection);
     this.turn.cancelTimer('idle');
     this.environment.census.owners.add(this.bare);
     this.countIdle(false);
   }
 
-  /** Takes the session out and lets modules tell who must know. */
+  /** The session's connection is another one from now on, under a new id. */
+  moveSession(session: Session, identity: Session['identity']): void {
+    this.leaveConnection(session);
+    this.bySid.delete(session.sid);
+    session.identity = identity;
+    session.connection = identity.connection;
+    session.detachedAtMs = undefined;
+    this.bySid.set(session.sid, session);
+    this.turn.monitor(identity.connection);
+  }
+
+  /** Nothing more is said to the session's connection. */
+  leaveConnection(session: Session): void {
+    if (session.connection === undefined) return;
+    this.turn.demonitor(session.connection);
+    session.connection = undefined;
+    for (const [name, sid] of this.draining) if (sid === session.sid) this.turn.timer(name, 0);
+  }
+
+  /** Takes the session out and lets modules tell who must know. What it had not got yet goes where it would go now. */
   dropSession(session: Session, reason: CloseReason): void {
     if (!this.bySid.delete(session.sid)) return;
     if (this.byResource.get(session.jid.resource) === session) this.byResource.delete(session.jid.resource);
-    this.turn.demonitor(session.connection);
-    for (const [name, sid] of this.draining) if (sid === session.sid) this.turn.timer(name, 0);
+    this.leaveConnection(session);
     this.host.hooks.emit('session_closing', this, session, reason);
+    if (!this.isRemoving) endSession(this, session);
     if (this.bySid.size === 0) this.becomeIdle();
   }
 
@@ -340,7 +515,21 @@ export class Account implements AccountContext {
   }
 
   get hasPendingWork(): boolean {
-    return this.continuations.size > 0;
+    return this.continuations.size > 0 || !this.outbox.isEmpty || this.inbox.unconfirmed.size > 0;
+  }
+
+  /** Before the account leaves the memory: nothing is under way, and the next load has little to read. */
+  putToSleep(): void {
+    this.log.closeSegment(this, this.log.next);
+    if (this.isAwake) this.delete(AWAKE, []);
+    this.isAwake = false;
+  }
+
+  /** From now on something may be under way that a crash would interrupt. */
+  stayAwake(): void {
+    if (this.isAwake || this.isTemporary) return;
+    this.isAwake = true;
+    this.put(AWAKE, [], { sinceMs: this.now });
   }
 
   load(): void {
@@ -350,6 +539,7 @@ export class Account implements AccountContext {
 
   /** Ends the turn that handled `event`: writes its changes and keeps its effects until they are durable. */
   finish<S>(next: S, event: AccountMessage | KernelEvent): S | 'loading' {
+    if (!this.isTemporary && !this.isRemoving) this.saveSessions(event);
     const { batch } = this;
     this.batch = undefined;
     const state = this.isRemoving ? this.erase() : next;
@@ -358,10 +548,27 @@ export class Account implements AccountContext {
     return state;
   }
 
+  /** Rows of sessions that have changed; and where the turn writes anything, it writes what it has taken from whom, too. */
+  private saveSessions(event: AccountMessage | KernelEvent): void {
+    for (const session of this.bySid.values()) {
+      if (!session.isDirty || session.sm === undefined) continue;
+      session.isDirty = false;
+      session.unsavedRequests = [];
+      this.put(SESSIONS, [session.key], sessionRow(session, this.log.next));
+      if (this.counted !== session) this.counted = session;
+    }
+    if (this.batch !== undefined && event.kind === 'client_stanza') {
+      const session = this.bySid.get(event.sid);
+      if (session?.sm !== undefined && session !== this.counted) this.put(TAKEN, [session.key], session.taken);
+    }
+    this.counted = undefined;
+  }
+
   private erase(): 'loading' {
-    this.isRemoving = false;
     this.host.hooks.emit('account_removing', this);
     for (const session of [...this.bySid.values()]) this.close(session, 'account_removed');
+    this.isRemoving = false;
+    this.forgetLog();
     this.batch = undefined;
     if (!this.isTemporary) {
       this.hold(this.host.services.store.erase(this.bare));
@@ -386,7 +593,7 @@ export class Account implements AccountContext {
     this.lastCommit = commit;
   }
 
-  /** Remembers whose stanza is not answered for until the last commit has settled; later turns wait for it, too. */
+  /** Remembers whose stanza is not answered for until the last commit has settled; later turns wait for it, too. What other accounts owe comes again. */
   private noteUnsettled(event: AccountMessage | KernelEvent): void {
     const commit = this.lastCommit;
     if (commit === undefined) return;
@@ -396,7 +603,7 @@ export class Account implements AccountContext {
       return;
     }
     if (event.kind === 'client_stanza') this.unsettled.push({ commit, stanza: event.stanza });
-    else if (event.kind === 'undelivered') this.unsettled.push({ commit, stanza: event.stanza });
+    else if (event.kind === 'undelivered') this.unsettled.push({ commit, stanza: event.push.stanza });
     else if (isStanza(event)) this.unsettled.push({ commit, stanza: event });
   }
 
@@ -404,10 +611,21 @@ export class Account implements AccountContext {
     return stanza.from.bare === this.bare ? this.byResource.get(stanza.from.resource) : undefined;
   }
 
-  /** Answers a stanza whose handling crashed; no hook runs, since what crashed may be one. */
-  answerCrash(stanza: Stanza): void {
+  /** Nothing of the log is in memory any more. */
+  private forgetLog(): void {
+    this.log = new AccountLog({ state: undefined, tail: [] });
+    this.outbox = new Outbox();
+    this.inbox = new Inbox();
+    this.pending = new Pending(new Map());
+    this.ended.clear();
+    this.takenByKey.clear();
+    this.isAwake = false;
+  }
+
+  /** Answers a stanza whose handling failed; no hook runs, since what failed may be one. */
+  answerFailure(stanza: Stanza, condition: 'internal-server-error' | 'resource-constraint'): void {
     if (!stanza.mayBeAnsweredWithError) return;
-    const answer = errorAnswer(stanza, new StanzaError('internal-server-error'));
+    const answer = errorAnswer(stanza, new StanzaError(condition));
     if (answer.to.bare !== this.bare) {
       this.environment.router.route(answer, this.turn);
       return;
@@ -417,45 +635,87 @@ export class Account implements AccountContext {
   }
 
   /**
-   * After a crash: the same sessions, rebuilt from their identity, and an error for each stanza whose effects went
-   * down with it. Of a commit that is still under way nobody knows: its senders may be told of an error that was none.
+   * After a crash: the same sessions, rebuilt from their identity, and an error for what went down with it. Of stream management
+   * nothing is taken over: the store knows it, and the connection tells what it has got.
+   *
+   * @param hasStoreFailed the changes of earlier turns are lost, too: their senders are told.
    */
-  salvageFrom(old: Account, crashedAt: AccountMessage | KernelEvent): void {
+  salvageFrom(old: Account, crashedAt: AccountMessage | KernelEvent, hasStoreFailed: boolean): void {
     for (const previous of old.bySid.values()) {
-      const session = new Session(previous.identity, previous.jid);
+      const session = new Session(previous.identity, previous.jid, previous.key);
+      session.connection = previous.connection;
+      session.detachedAtMs = previous.detachedAtMs;
+      session.sm = previous.sm;
       session.presence = previous.presence;
       session.priority = previous.priority;
       session.isInterested = previous.isInterested;
       session.taken = previous.taken;
+      session.outbound.isLive = false;
+      session.restoreSlots(previous.keptSlots());
+      for (const item of previous.outbound.waiting) {
+        // Not in the log. Of turns that are undone only refusals remain true.
+        if (item.position === 0 && (!hasStoreFailed || item.stanza?.type === 'error')) session.outbound.wait(item);
+      }
       for (const [key, jid] of previous.directed) session.directed.set(key, jid);
       this.bySid.set(session.sid, session);
       this.byResource.set(session.jid.resource, session);
-      this.turn.monitor(session.connection); // the crash may have taken the first one back
+      if (session.connection !== undefined) this.turn.monitor(session.connection); // the crash may have taken the first one back
     }
     this.isTemporary = old.isTemporary;
     this.isCountedIdle = old.isCountedIdle;
     this.storeFailedAtMs = old.storeFailedAtMs;
-    const lost = new Set(old.unanswered);
-    for (const { commit, stanza } of old.unsettled) if (!commit.settled || commit.error !== undefined) lost.add(stanza);
-    if (crashedAt.kind === 'client_stanza') {
-      lost.add(crashedAt.stanza);
-      const session = this.bySid.get(crashedAt.sid);
-      if (session !== undefined) session.taken++; // its turn did not come to that
-    } else if (isStanza(crashedAt)) {
-      lost.add(crashedAt);
+    const lost = new Map<Stanza, 'internal-server-error' | 'resource-constraint'>();
+    for (const stanza of old.unanswered) lost.set(stanza, 'internal-server-error');
+    if (hasStoreFailed) {
+      for (const { commit, stanza } of old.unsettled)
+        if (!commit.settled || commit.error !== undefined) lost.set(stanza, 'resource-constraint'); // RFC 6120 §8.3.3.18
+    } else {
+      this.lastCommit = old.lastCommit;
+      this.inbox = old.inbox;
+      this.turn.timer('confirm', 0);
+      this.unsettled.push(...old.unsettled);
     }
-    for (const stanza of lost) this.answerCrash(stanza);
-    // What the failed turn, or one that was held, said of it is lost; without it a connection would wait for ever.
-    for (const session of this.bySid.values()) this.turn.send(session.connection, this.creditOf(session));
+    if (crashedAt.kind === 'client_stanza') {
+      lost.set(crashedAt.stanza, 'internal-server-error');
+      const session = this.bySid.get(crashedAt.sid);
+      if (session?.taken === crashedAt.number - 1) session.taken++; // its turn did not come to that
+    } else if (isStanza(crashedAt)) {
+      lost.set(crashedAt, 'internal-server-error');
+    } else if (crashedAt.kind === 'forward') {
+      lost.set(crashedAt.stanza, 'internal-server-error');
+      this.inbox.arrived(crashedAt.stanza.from.bare, crashedAt.position);
+      this.turn.timer('confirm', 0);
+    }
+    this.failures = lost;
+    // What the failed turn said of it is lost; without it a connection would wait for ever.
+    for (const session of this.bySid.values()) this.tellTaken(session, false);
     for (const { to, message } of old.unsaid.values()) if (message.kind === 'close_stream') this.turn.send(to, message);
+  }
+
+  /** Stanzas to be answered with an error once the account is loaded again. */
+  failures: ReadonlyMap<Stanza, 'internal-server-error' | 'resource-constraint'> = new Map();
+
+  answerFailures(): void {
+    for (const [stanza, condition] of this.failures) {
+      this.answerFailure(stanza, condition);
+      // The answer waits for commits like all else; it is given again if one of those fails.
+      if (this.lastCommit !== undefined) this.unsettled.push({ commit: this.lastCommit, stanza });
+    }
+    this.failures = new Map();
   }
 }
 
 async function loadAll(store: Account['host']['services']['store'], bare: BareJid, host: Host): Promise<Loaded> {
   const image = await loadAccount(store, bare);
+  const log = await loadLog(store, bare);
+  const pending = await loadPending(store, bare);
+  const sessions = await store.list(SESSIONS, bare);
+  const taken = sessions.length === 0 ? [] : await store.list(TAKEN, bare);
+  const ended = await store.list(ENDED, bare);
+  const isAwake = (await store.get(AWAKE, bare, [])) !== undefined;
   const slots = new Map<AccountSlot<unknown>, unknown>();
   for (const module of host.modules) {
     for (const slot of (module.slots ?? []) as readonly AccountSlot<unknown>[]) slots.set(slot, await slot.load(store, bare, host));
   }
-  return { image, slots };
+  return { image, log, pending, sessions, taken, ended, isAwake, slots };
 }

@@ -9,6 +9,8 @@ import type { Stanza } from '../xmpp/stanza.ts';
 import type { PreparedPassword } from '../sasl/scram-credentials.ts';
 import type { ScramRecord } from '../sasl/scram-record.ts';
 import type { Host } from './host.ts';
+import type { Form } from '../log/entry.ts';
+import type { AccountLog } from '../log/log.ts';
 import type { CloseReason } from './messages.ts';
 import type { AccountSlot } from './module.ts';
 import type { Session } from './session.ts';
@@ -37,6 +39,21 @@ export interface AccountContext {
   route(stanza: Stanza): void;
   /** Hands a stanza to one of this account's own sessions. Hooks of receiving do not run. */
   push(session: Session, stanza: Stanza): void;
+  /**
+   * Hands a session a copy of the message of this turn, wrapped as `form` says: under `message_sent` and `message_delivered`.
+   * Survives a crash as the message itself does. XEP-0280 §6
+   */
+  pushCopy(session: Session, stanza: Stanza, form: Exclude<Form, 'plain'>): void;
+  /** The account's log. */
+  readonly log: AccountLog;
+  /**
+   * The message of this turn waits for the next session that takes messages: the last word of `message_undelivered`.
+   * False where the message is none that the log may keep.
+   */
+  keepPending(): boolean;
+  /** Messages that wait for a session, and their size as stanzas count themselves. */
+  readonly pendingCount: number;
+  readonly pendingBytes: number;
   /** Runs the receive path (hooks, RFC 6121 §8.5) for a stanza as if it had just arrived. */
   receive(stanza: Stanza): void;
   /** The session asked for the roster: it gets pushes from now on, also after a restart of the account. RFC 6121 §2.1.6 */

@@ -54,8 +54,27 @@ export interface EventHooks {
   session_available: (account: AccountContext, session: Session) => void;
   /** A session's presence changed, for whatever reason, the initial one included. */
   session_presence: (account: AccountContext, session: Session) => void;
+  /**
+   * A message of one of the account's sessions is on its way, in the turn it came in: copies that `pushCopy` makes now are
+   * written down with it.
+   */
+  message_sent: (account: AccountContext, stanza: Stanza, session: Session) => void;
+  /**
+   * A message for the account was given to these sessions: as above. Not called for one that waits for a session.
+   */
+  message_delivered: (account: AccountContext, stanza: Stanza, sessions: readonly Session[]) => void;
+  /** Its connection is gone; it waits to be resumed. XEP-0198 §5 */
+  session_detached: (account: AccountContext, session: Session) => void;
+  /** It goes on with a new connection. `isRestored`: the account was loaded anew since, so contacts may have to be asked again. */
+  session_resumed: (account: AccountContext, session: Session, isRestored: boolean) => void;
+  /** Its client says whether somebody looks at it; what is pushed now goes before the answer to anything later. XEP-0352 §4.2, §5.1 */
+  client_state: (account: AccountContext, session: Session, isActive: boolean) => void;
   /** The session is about to leave the account: `presence` and `directed` still tell whom to inform. */
   session_closing: (account: AccountContext, session: Session, reason: CloseReason) => void;
+  /** A segment of the account's log is complete: time to see what may go. */
+  segment_closed: (account: AccountContext) => void;
+  /** Somebody has woken the account, though nothing has come for it: time to see what may go. */
+  woken: (account: AccountContext) => void;
   /** The account was created just now. */
   account_created: (account: AccountContext) => void;
   /** The account's rows are about to be erased: last chance to tell others. */
@@ -70,6 +89,12 @@ export type ModuleHooks = {
 } & {
   readonly [H in EventHook]?: EventHooks[H];
 };
+
+/**
+ * May keep a stanza back from a session: true where the module has taken it, to push it later. Called for every stanza on its
+ * way to a client, so it must decide from what the stanza's header shows. Messages of the log are never kept back.
+ */
+export type PushGuard = (account: AccountContext, session: Session, stanza: Stanza, isLogged: boolean) => boolean;
 
 /** Where the chains report failures that are not the sender's business. */
 export type HookFailure = (module: string, hook: string, phase: Phase | 'event', error: unknown) => void;

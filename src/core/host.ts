@@ -1,8 +1,11 @@
 /** A virtual host on one worker: its configuration and its modules, compiled once. */
 import type { Config, HostConfig } from '../config/config.ts';
 import { parseJid, type Jid } from '../xmpp/jid.ts';
-import type { Services } from './context.ts';
-import { HookTable } from './hooks.ts';
+import type { AccountContext, Services } from './context.ts';
+import type { Direction } from '../log/entry.ts';
+import type { Stanza } from '../xmpp/stanza.ts';
+import { CORE } from './core-hooks.ts';
+import { HookTable, type PushGuard } from './hooks.ts';
 import type { Identity, IqHandler, ModuleSpec } from './module.ts';
 
 /** What one kind of IQ handler is, by where it is asked. */
@@ -20,6 +23,9 @@ export class Host {
   /** Enabled modules in the order of the module list. */
   readonly modules: readonly ModuleSpec[];
   readonly hooks: HookTable;
+  /** Of all modules, in their order. */
+  readonly guards: readonly PushGuard[];
+  private readonly archivist: ModuleSpec['archives'];
   /** Handlers by type, name and namespace of the payload, for each place they can be asked. */
   private readonly handlers = new Map<string, IqHandler>();
 
@@ -31,7 +37,9 @@ export class Host {
     this.services = services;
     this.startedAtMs = services.now();
     this.modules = modules;
-    this.hooks = new HookTable(modules, (module, hook, phase, error) =>
+    this.guards = modules.flatMap(({ guardsPush }) => guardsPush ?? []);
+    this.archivist = modules.find(({ archives }) => archives !== undefined)?.archives;
+    this.hooks = new HookTable([...modules, CORE], (module, hook, phase, error) =>
       services.log.error('hook_failed', {
         module,
         hook,
@@ -54,6 +62,11 @@ export class Host {
     const settings = config.hosts.find(({ domain }) => domain === this.settings.domain);
     this.config = config;
     if (settings !== undefined) this.settings = settings;
+  }
+
+  /** Whether the archive is to show a message. */
+  archives(account: AccountContext, stanza: Stanza, direction: Direction): boolean {
+    return this.archivist?.(account, stanza, direction) ?? false;
   }
 
   handler<To extends IqHandler['to']>(to: To, type: string, name: string, ns: string): HandlerOf<To> | undefined {

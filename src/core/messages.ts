@@ -5,7 +5,9 @@
  */
 import type { ActorRef, ReplyTo } from '../kernel/actor.ts';
 import type { ScramRecord } from '../sasl/scram-record.ts';
-import type { Stanza } from '../xmpp/stanza.ts';
+import type { BareJid } from '../xmpp/jid.ts';
+import type { Condition } from '../xmpp/stanza-error.ts';
+import type { Stanza, StanzaKind } from '../xmpp/stanza.ts';
 import type { StreamCondition } from '../xmpp/stream-error.ts';
 import { readStanzaFromWire, writeStanza, type WireCursor } from '../xmpp/wire.ts';
 
@@ -30,20 +32,206 @@ export const CLOSE_REASONS = [
 ] as const;
 export type CloseReason = (typeof CLOSE_REASONS)[number];
 
+/** Those that are the connection's and not the user's: under stream management the session waits to be resumed. XEP-0198 §5 */
+export const RESUMABLE_REASONS: ReadonlySet<CloseReason> = new Set<CloseReason>([
+  'account_unreachable',
+  'client_gone',
+  'crashed_too_often',
+  'idle_timeout',
+  'protocol_error',
+  'shutdown',
+  'slow_consumer',
+]);
+
 /** Stanzas a connection may send ahead of its account; credit is given back in halves of it. */
 export const CREDIT_WINDOW = 64;
 
-/** A stanza from one of the account's own connections. */
+/**
+ * A stanza from one of the account's own connections. The account takes number `taken + 1` and no other: what
+ * it misses, because its mailbox was full or it was restarted, comes again with all that followed.
+ */
 export class ClientStanza {
   readonly kind = 'client_stanza';
   readonly sid: string;
+  /** From 1, of all that the session has sent, whatever connection it had. */
+  readonly number: number;
   readonly stanza: Stanza;
   readonly bytes: number;
-  constructor(sid: string, stanza: Stanza) {
+  constructor(sid: string, number: number, stanza: Stanza) {
     this.sid = sid;
+    this.number = number;
     this.stanza = stanza;
     this.bytes = stanza.bytes;
   }
+}
+
+/**
+ * What a client sent that is no acceptable stanza, with the answer to it (none where none may be sent). The account takes
+ * it like a stanza, so that both sides count the same. XEP-0198 §4
+ */
+export interface ClientRefusal {
+  readonly kind: 'client_refusal';
+  readonly sid: string;
+  readonly number: number;
+  /** Plain, since it may cross threads; undefined where no answer may be sent. RFC 6120 §8.3.1 */
+  readonly answer: { readonly stanzaKind: StanzaKind; readonly id: string | undefined; readonly condition: Condition } | undefined;
+}
+
+/** A stanza from the account to one of its connections. */
+export class Push {
+  readonly kind = 'push';
+  /** Number of the stanza under stream management, from 1 at `<enabled/>`; 0 without it. A connection takes no other than the next. */
+  readonly seq: number;
+  /** Of the message in the account's log; 0 for what is not there. */
+  readonly position: number;
+  readonly stanza: Stanza;
+  readonly bytes: number;
+  constructor(seq: number, position: number, stanza: Stanza) {
+    this.seq = seq;
+    this.position = position;
+    this.stanza = stanza;
+    this.bytes = stanza.bytes;
+  }
+}
+
+/** A message from one account of this server to another, which says when it has it: see `core/forwarding.ts`. */
+export class Forward {
+  readonly kind = 'forward';
+  /** In the sender's log. */
+  readonly position: number;
+  /** Position of the message before it to the same recipient that may not have arrived; 0 if there is none. */
+  readonly previous: number;
+  readonly stanza: Stanza;
+  readonly bytes: number;
+  constructor(position: number, previous: number, stanza: Stanza) {
+    this.position = position;
+    this.previous = previous;
+    this.stanza = stanza;
+    this.bytes = stanza.bytes;
+  }
+}
+
+/** Messages that may have arrived before: the recipient looks into its log. Followed by nothing until it is answered. */
+export class ForwardAgain {
+  readonly kind = 'forward_again';
+  /** Bare JID of the sender. */
+  readonly sender: BareJid;
+  readonly messages: readonly { readonly position: number; readonly atMs: number; readonly stanza: Stanza }[];
+  readonly bytes: number;
+  constructor(sender: BareJid, messages: ForwardAgain['messages']) {
+    this.sender = sender;
+    this.messages = messages;
+    this.bytes = messages.reduce((sum, { stanza }) => sum + stanza.bytes, 0);
+  }
+}
+
+/** To the sender: the recipient has written down, or refused, all of its messages up to that position. */
+export interface Forwarded {
+  readonly kind: 'forwarded';
+  /** Bare JID of the recipient. */
+  readonly by: BareJid;
+  readonly position: number;
+}
+
+/** To the sender: a message came whose predecessor did not. */
+export interface ForwardGap {
+  readonly kind: 'forward_gap';
+  /** Bare JID of the recipient. */
+  readonly by: BareJid;
+}
+
+/** Somebody should look after what a crash has left: at the start of the server, and when it is time to trim a log. */
+export interface Wake {
+  readonly kind: 'wake';
+}
+
+/** Stream management for a session that has just begun or goes on without resumption. Answer: SmAnswer. XEP-0198 §3 */
+export interface SmEnable {
+  readonly kind: 'sm_enable';
+  readonly replyTo: ReplyTo;
+  readonly sid: string;
+  /** The client wants to be able to resume. */
+  readonly isResumable: boolean;
+  /** Seconds the client would like; undefined leaves it to the server. */
+  readonly maxSeconds: number | undefined;
+  /** `number` of the last stanza before the client's count begins. Not what is taken: it may still lack some of them. */
+  readonly base: number;
+}
+
+/** Refused where the session is gone or has it already. */
+export type SmAnswer =
+  | {
+      readonly ok: true;
+      /** For `<resume previd=…/>`; undefined where the session cannot be resumed. */
+      readonly token: string | undefined;
+      readonly maxSeconds: number;
+      /** `number` of the last stanza before the client's count began: `h` is `taken - base`. */
+      readonly base: number;
+    }
+  | { readonly ok: false };
+
+/** The client has got all up to `seq`: its `h`, without the wrapping. XEP-0198 §4 */
+export interface SmAck {
+  readonly kind: 'sm_ack';
+  readonly sid: string;
+  readonly seq: number;
+}
+
+/** The client wants to know what was taken: a Credit with `isAnswer` follows when all before it is durable. XEP-0198 §4 */
+export interface SmRequest {
+  readonly kind: 'sm_request';
+  readonly sid: string;
+}
+
+/**
+ * The client says whether somebody looks at it. No stanza: it has no number, and one that did not get through is said again
+ * by the connection, which knows the latest. XEP-0352 §4.2
+ */
+export interface ClientState {
+  readonly kind: 'client_state';
+  readonly sid: string;
+  readonly isActive: boolean;
+}
+
+/** A client that has logged in anew takes up its session. Answer: ResumeAnswer. XEP-0198 §5 */
+export interface Resume {
+  readonly kind: 'resume';
+  readonly replyTo: ReplyTo;
+  /** `previd` as the client sent it. */
+  readonly token: string;
+  /** Modulo 2^32. */
+  readonly h: number;
+  /** Of the new connection; its `sid` is the session's from now on. */
+  readonly identity: SessionIdentity;
+}
+
+export type ResumeAnswer =
+  | {
+      readonly ok: true;
+      readonly resource: string;
+      readonly account: ActorRef<AccountMessage>;
+      /** As in Credit and SmAnswer. */
+      readonly taken: number;
+      readonly base: number;
+      /** `seq` of the last push the client has: the next is one more. */
+      readonly seq: number;
+    }
+  | {
+      readonly ok: false;
+      readonly condition: 'item-not-found' | 'unexpected-request';
+      /** What `<failed/>` tells where the session is still known. XEP-0198 §5 */
+      readonly h: number | undefined;
+    }
+  /** The client claims to have got more than it was sent. XEP-0198 §4 */
+  | { readonly ok: false; readonly condition: 'handled-count-too-high'; readonly h: number; readonly sent: number };
+
+/** Behind the answer to Attach: what the connection has got, so that pushing can go on behind it. */
+export interface Ready {
+  readonly kind: 'ready';
+  readonly sid: string;
+  /** `seq` of the last push it took, and of the last that the client has acknowledged. */
+  readonly received: number;
+  readonly acked: number;
 }
 
 /** Who is behind a session: what the account needs to know of the connection. */
@@ -91,10 +279,14 @@ export interface Attach {
   readonly isInterested: boolean;
   /** Full or bare JIDs that got directed presence. RFC 6121 §4.6 */
   readonly directed: readonly string[];
+  /** `number` of the last stanza known to be taken; where the account knows better, its answer says so. */
+  readonly taken: number;
+  /** Of stream management with resumption, as SmAnswer gave it. */
+  readonly token: string | undefined;
 }
 
 /**
- * The connection is over; so is the session. Where `replyTo` is given, the answer (true) comes when all that the
+ * The connection is over; so is the session, unless stream management keeps it (reasons that are the connection's alone). Where `replyTo` is given, the answer (true) comes when all that the
  * session has sent was handled and is durable.
  */
 export interface Unbind {
@@ -107,11 +299,11 @@ export interface Unbind {
 /** A connection that is closing gives back what it was to send, as the kernel does for one that is gone. */
 export class Undelivered {
   readonly kind = 'undelivered';
-  readonly stanza: Stanza;
+  readonly push: Push;
   readonly bytes: number;
-  constructor(stanza: Stanza) {
-    this.stanza = stanza;
-    this.bytes = stanza.bytes;
+  constructor(push: Push) {
+    this.push = push;
+    this.bytes = push.bytes;
   }
 }
 
@@ -197,6 +389,18 @@ export interface Kick {
 export type AccountMessage =
   | Stanza
   | ClientStanza
+  | ClientRefusal
+  | Forward
+  | ForwardAgain
+  | Forwarded
+  | ForwardGap
+  | Wake
+  | SmEnable
+  | SmAck
+  | SmRequest
+  | ClientState
+  | Resume
+  | Ready
   | Bind
   | Attach
   | Unbind
@@ -218,6 +422,8 @@ export interface Credit {
   readonly kind: 'credit';
   readonly sid: string;
   readonly taken: number;
+  /** To SmRequest. */
+  readonly isAnswer: boolean;
 }
 
 /** The account or an operator ends the connection. */
@@ -243,8 +449,8 @@ export interface Drain {
   readonly name: string;
 }
 
-/** What a bound connection understands; a stanza is for the client. */
-export type ConnectionMessage = Stanza | Credit | CloseStream | SessionNote | Drain;
+/** What a bound connection understands; a push is for the client. */
+export type ConnectionMessage = Push | Credit | CloseStream | SessionNote | Drain;
 
 export function isStanza(message: { readonly kind: string }): message is Stanza {
   return message.kind === 'message' || message.kind === 'presence' || message.kind === 'iq';
@@ -256,18 +462,75 @@ export const STANZA_CODEC = {
   read: readStanzaFromWire,
 };
 
+export const PUSH_CODEC = {
+  write(push: Push, out: unknown[]): void {
+    out.push(push.seq, push.position);
+    writeStanza(push.stanza, out);
+  },
+  read(input: readonly unknown[], cursor: WireCursor): Push {
+    const seq = input[cursor.at++] as number;
+    const position = input[cursor.at++] as number;
+    return new Push(seq, position, readStanzaFromWire(input, cursor));
+  },
+};
+
+export const FORWARD_CODEC = {
+  write(message: Forward, out: unknown[]): void {
+    out.push(message.position, message.previous);
+    writeStanza(message.stanza, out);
+  },
+  read(input: readonly unknown[], cursor: WireCursor): Forward {
+    const position = input[cursor.at++] as number;
+    const previous = input[cursor.at++] as number;
+    return new Forward(position, previous, readStanzaFromWire(input, cursor));
+  },
+};
+
+export const FORWARD_AGAIN_CODEC = {
+  write({ sender, messages }: ForwardAgain, out: unknown[]): void {
+    out.push(sender, messages.length);
+    for (const { position, atMs, stanza } of messages) {
+      out.push(position, atMs);
+      writeStanza(stanza, out);
+    }
+  },
+  read(input: readonly unknown[], cursor: WireCursor): ForwardAgain {
+    const sender = input[cursor.at++] as BareJid;
+    const messages: ForwardAgain['messages'][number][] = [];
+    for (let left = input[cursor.at++] as number; left > 0; left--) {
+      const position = input[cursor.at++] as number;
+      const atMs = input[cursor.at++] as number;
+      messages.push({ position, atMs, stanza: readStanzaFromWire(input, cursor) });
+    }
+    return new ForwardAgain(sender, messages);
+  },
+};
+
 export const UNDELIVERED_CODEC = {
-  write: ({ stanza }: Undelivered, out: unknown[]): void => writeStanza(stanza, out),
-  read: (input: readonly unknown[], cursor: WireCursor): Undelivered => new Undelivered(readStanzaFromWire(input, cursor)),
+  write: ({ push }: Undelivered, out: unknown[]): void => PUSH_CODEC.write(push, out),
+  read: (input: readonly unknown[], cursor: WireCursor): Undelivered => new Undelivered(PUSH_CODEC.read(input, cursor)),
 };
 
 export const CLIENT_STANZA_CODEC = {
   write(message: ClientStanza, out: unknown[]): void {
-    out.push(message.sid);
+    out.push(message.sid, message.number);
     writeStanza(message.stanza, out);
   },
   read(input: readonly unknown[], cursor: WireCursor): ClientStanza {
     const sid = input[cursor.at++] as string;
-    return new ClientStanza(sid, readStanzaFromWire(input, cursor));
+    const number = input[cursor.at++] as number;
+    return new ClientStanza(sid, number, readStanzaFromWire(input, cursor));
   },
 };
+
+/** Codecs by kind, for every worker to register in this order. */
+export const CODECS = {
+  message: STANZA_CODEC,
+  presence: STANZA_CODEC,
+  iq: STANZA_CODEC,
+  client_stanza: CLIENT_STANZA_CODEC,
+  push: PUSH_CODEC,
+  forward: FORWARD_CODEC,
+  forward_again: FORWARD_AGAIN_CODEC,
+  undelivered: UNDELIVERED_CODEC,
+} as const;

@@ -10,7 +10,9 @@ import type { Condition, StanzaError } from '../xmpp/stanza-error.ts';
 import type { Stanza } from '../xmpp/stanza.ts';
 import type { AccountContext, HostContext, StreamContext } from './context.ts';
 import type { Host } from './host.ts';
-import type { ModuleHooks } from './hooks.ts';
+import type { Direction } from '../log/entry.ts';
+import type { ModuleHooks, PushGuard } from './hooks.ts';
+import type { Portable } from './portable.ts';
 import type { Session } from './session.ts';
 
 /** A specification a module obeys; the README's table is generated from these. */
@@ -118,6 +120,8 @@ export interface ModuleSpec<C = unknown> {
   /** Shape and defaults of the module's section in the config file. */
   readonly config?: z.ZodType<C>;
   readonly tables?: readonly TableName[];
+  /** How rows leave with an account for another server, and come back; those of tables not named here leave as they are. XEP-0227 */
+  readonly portable?: readonly Portable[];
   /** Disco features of the server. A function where they depend on configuration. */
   readonly features?: readonly string[] | ((host: Host) => readonly string[]);
   /** Disco features and identities of an account (its bare JID). */
@@ -128,6 +132,10 @@ export interface ModuleSpec<C = unknown> {
   readonly streamFeatures?: (stream: StreamContext, isAuthenticated: boolean) => readonly Element[];
   readonly iq?: readonly IqHandler[];
   readonly hooks?: ModuleHooks;
+  /** See PushGuard. */
+  readonly guardsPush?: PushGuard;
+  /** Whether the archive is to show a message that the log takes in; where no module says so, it does not. */
+  readonly archives?: (account: AccountContext, stanza: Stanza, direction: Direction) => boolean;
   readonly slots?: readonly AccountSlot<never>[] | readonly AccountSlot<unknown>[];
 }
 

@@ -3,6 +3,7 @@
  * Components and server links register their domains here.
  */
 import type { Message, Turn } from '../kernel/actor.ts';
+import type { Jid } from '../xmpp/jid.ts';
 import { StanzaError } from '../xmpp/stanza-error.ts';
 import type { Stanza } from '../xmpp/stanza.ts';
 import type { Hosts } from './host.ts';
@@ -33,6 +34,11 @@ export class Router {
 
   removeRoute(domain: string): void {
     this.routes.delete(domain);
+  }
+
+  /** Whether the address is an account's of this server (or would be). */
+  isLocalAccount(to: Jid): boolean {
+    return to.local !== '' && this.hosts.has(to.domain);
   }
 
   /** RFC 6120 §10.4, §10.5. An error is the caller's to return to the sender. */

@@ -1,21 +1,47 @@
 /** A session is a bound resource of an account. RFC 6121 §2.2 */
 import type { ActorRef } from '../kernel/actor.ts';
+import type { OpenRequest } from '../log/entry.ts';
 import type { Jid } from '../xmpp/jid.ts';
 import type { Stanza } from '../xmpp/stanza.ts';
 import type { ConnectionMessage, SessionIdentity } from './messages.ts';
+import { Outbound } from './outbound.ts';
 
 /** State a module keeps with each session, e.g. whether carbons are on. */
 export interface SessionSlot<T> {
   readonly name: string;
   readonly initial: () => T;
+  /** Survives restarts of account and server with a session that can be resumed; then `T` is plain JSON. */
+  readonly isKept?: boolean;
 }
 
+/** A session under stream management. XEP-0198 */
+export interface StreamManagement {
+  /** For resumption; undefined where the client did not want that. */
+  readonly token: string | undefined;
+  /** How long it waits for its client to come back. */
+  readonly maxMs: number;
+  /** Stanzas taken before the client began to count. */
+  readonly base: number;
+}
+
+/** Requests of a client that are remembered so that a crash can be answered for. */
+const MAX_REQUESTS = 32;
+
 export class Session {
-  readonly identity: SessionIdentity;
-  readonly sid: string;
+  /** Of the connection it has, or had last. */
+  identity: SessionIdentity;
+  /** Names the session in the log and the store; never changes. */
+  readonly key: number;
   /** Full JID. */
   readonly jid: Jid;
-  readonly connection: ActorRef<ConnectionMessage>;
+  /** Undefined while it waits to be resumed. */
+  connection: ActorRef<ConnectionMessage> | undefined;
+  readonly outbound = new Outbound();
+  sm: StreamManagement | undefined = undefined;
+  /** Since when there is no connection, in milliseconds since the epoch. */
+  detachedAtMs: number | undefined = undefined;
+  /** It comes from the store: what was in memory only is gone. */
+  isRestored = false;
   /** The last presence the client sent to all: undefined while it is not an *available* resource. */
   presence: Stanza | undefined = undefined;
   /** Of that presence; -128 to 127. RFC 6121 §4.7.2.3 */
@@ -26,13 +52,27 @@ export class Session {
   readonly directed = new Map<string, Jid>();
   /** Stanzas of the client taken so far; the connection is told in batches. */
   taken = 0;
+  /** IQ requests of the client whose answer it has not acknowledged, by id; kept under stream management. */
+  readonly requests = new Map<string, OpenRequest>();
+  /** Of those, what no entry of the log tells yet. */
+  unsavedRequests: OpenRequest[] = [];
+  /** What waits for it is being read, or the client is reading it. */
+  isBusy = false;
+  /** Its row in the store has to be written again. */
+  isDirty = false;
   private slots: Map<SessionSlot<never>, unknown> | undefined = undefined;
+  /** Kept values by name, as they came from the store. */
+  private restored: Readonly<Record<string, unknown>> | undefined = undefined;
 
-  constructor(identity: SessionIdentity, jid: Jid) {
+  constructor(identity: SessionIdentity, jid: Jid, key = keyOf(identity.sid)) {
     this.identity = identity;
-    this.sid = identity.sid;
     this.jid = jid;
+    this.key = key;
     this.connection = identity.connection;
+  }
+
+  get sid(): string {
+    return this.identity.sid;
   }
 
   get isAvailable(): boolean {
@@ -47,12 +87,41 @@ export class Session {
   get<T>(slot: SessionSlot<T>): T {
     this.slots ??= new Map();
     const key = slot as SessionSlot<never>;
-    if (!this.slots.has(key)) this.slots.set(key, slot.initial());
+    if (!this.slots.has(key)) {
+      const { restored } = this;
+      const isKnown = slot.isKept === true && restored !== undefined && Object.hasOwn(restored, slot.name);
+      this.slots.set(key, isKnown ? restored[slot.name] : slot.initial());
+    }
     return this.slots.get(key) as T;
   }
 
   set<T>(slot: SessionSlot<T>, value: T): void {
     this.slots ??= new Map();
     this.slots.set(slot as SessionSlot<never>, value);
+    if (slot.isKept === true) this.isDirty = true;
   }
+
+  /** The client asks something whose answer may get lost. */
+  noteRequest({ id, to }: Stanza): void {
+    if (id === undefined || this.requests.size >= MAX_REQUESTS || this.requests.has(id)) return;
+    const request = { id, to: to.full };
+    this.requests.set(id, request);
+    this.unsavedRequests.push(request);
+  }
+
+  /** Values of slots that are kept, by name. */
+  keptSlots(): Record<string, unknown> {
+    const kept: Record<string, unknown> = { ...this.restored };
+    for (const [slot, value] of this.slots ?? []) if (slot.isKept === true) kept[slot.name] = value;
+    return kept;
+  }
+
+  restoreSlots(values: Readonly<Record<string, unknown>>): void {
+    this.restored = values;
+  }
+}
+
+/** 48 bits of the id a session was bound with. */
+export function keyOf(sid: string): number {
+  return Buffer.from(sid.slice(0, 8), 'base64url').readUIntBE(0, 6);
 }

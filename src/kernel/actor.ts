@@ -55,7 +55,10 @@ export type KernelEvent =
   | { readonly kind: 'timeout'; readonly name: string }
   /** A monitored actor ended, or its worker did. */
   | { readonly kind: 'down'; readonly ref: ActorRef; readonly reason: ExitReason }
-  /** A monitored actor crashed and was restarted in place: same ref, new data. */
+  /**
+   * A monitored actor crashed and was restarted in place: same ref, new data. What left before comes before this;
+   * what its earlier turns still held comes after it, and then what the new life says.
+   */
   | { readonly kind: 'restarted'; readonly ref: ActorRef }
   /** A message this actor sent was not taken. */
   | { readonly kind: 'bounced'; readonly message: Message; readonly reason: BounceReason };
@@ -101,7 +104,14 @@ export interface Turn<M extends Message> {
   /**
    * Keeps this turn's sends, replies and spawned work — and, to keep order, those of
    * all later turns — until `barrier` settles. If it settles with an error they are
-   * dropped and the actor crashes with that error, to be restarted from its store.
+   * dropped (questions they answered fail as `crashed`) and the actor crashes with that
+   * error, to be restarted from its store.
+   *
+   * A crash for any other reason drops nothing of turns that have ended well: what they
+   * hold leaves when its barriers settle, in order and once, before the effects of the life
+   * that follows, those of `recover` included. So it does where the actor stops, or ends by
+   * its intensity; only `kill` and the death of the worker drop it. The exception are
+   * questions of a life that is over: nobody waits for their answers, so they are not asked.
    */
   hold(barrier: Barrier): void;
   spawn<A, T extends Message>(machine: AnyMachine<A, T>, args: A): ActorRef<T>;
@@ -124,6 +134,11 @@ export interface Crash<S extends string, D, M extends Message> {
    */
   readonly event: M | KernelEvent;
   readonly error: unknown;
+  /**
+   * A barrier failed: what turns before this crash held is dropped as well. Otherwise it is still held, and leaves
+   * or is dropped as its barriers settle; of the latter another crash will tell.
+   */
+  readonly hasLostHeld: boolean;
 }
 
 export interface MailboxLimits {
@@ -150,11 +165,13 @@ export interface Machine<S extends string, D, M extends Message, A> {
   readonly init: (args: A, turn: Turn<M>) => D;
   /**
    * After a crash: new data and the state to go on in, under the same ref with the mail
-   * still queued (timers, tasks, asks and held effects of the old life are gone;
-   * monitors stay). Without it, `init` runs again with the original arguments.
+   * still queued (timers, tasks and asks of the old life are gone; monitors stay, and so does
+   * what is held, see `turn.hold`). What this turn sends queues behind what is held. Without it,
+   * `init` runs again with the original arguments. Where `maxHeldTurns` are held, it runs when
+   * a barrier has settled.
    */
   readonly recover?: (crash: Crash<S, D, M>, args: A, turn: Turn<M>) => { state: S; data: D };
-  /** Last words; also called when intensity is exceeded or the worker drains. Must not throw. */
+  /** Last words, when what is held has left or is dropped; also called when intensity is exceeded or the worker drains. Must not throw. */
   readonly terminate?: (data: D, state: S, reason: ExitReason) => void;
   readonly mailbox?: MailboxLimits;
   readonly intensity?: RestartIntensity;

@@ -5,6 +5,7 @@ import type { ReturnAddress } from './mailbox.ts';
 import { Peer, reportOf } from './peer.ts';
 import type { Batch, BridgePort, BridgeReport } from './peer.ts';
 import type { Entity } from './registry.ts';
+import { Tally } from './tally.ts';
 import { CloneProbe, Returning } from './undelivered.ts';
 import type { UndeliveredHost } from './undelivered.ts';
 import {
@@ -15,6 +16,7 @@ import {
   DECLARE_ENTITY,
   DEMONITOR,
   DOWN,
+  emptyBatch,
   filterBatch,
   HEADER,
   IS_ASK,
@@ -86,7 +88,10 @@ export class Bridges {
     });
   }
 
-  /** Forgets the connection; what was not posted bounces as `worker_down`. False where it was not up. */
+  /**
+   * Forgets the connection; what the worker has not taken out of its port bounces as `worker_down`, as does what was
+   * not posted. False where it was not up.
+   */
   disconnect(worker: number): boolean {
     const peer = this.#peers[worker];
     if (peer?.port === undefined) return false;
@@ -96,7 +101,8 @@ export class Bridges {
     this.#replace(worker);
     const source = this.#ownSource();
     const sink = new Returning(this.#host);
-    for (const batch of [...peer.sealed, peer.out]) readBatch(batch, source, sink);
+    peer.unclaimed.splice(0, peer.tally.close());
+    for (const batch of [...peer.unclaimed, ...peer.sealed, peer.out]) readBatch(batch, source, sink);
     return true;
   }
 
@@ -267,7 +273,7 @@ export class Bridges {
       out[2] = peer.outBytes;
       peer.sealed.push(out);
       peer.sealedSizes.push({ envelopes: peer.outEnvelopes, bytes: peer.outBytes });
-      peer.out = [0, 0, 0, false];
+      peer.out = emptyBatch();
       peer.outEnvelopes = peer.outBytes = 0;
     }
     let posted = 0;
@@ -280,7 +286,7 @@ export class Bridges {
       peer.sealed.splice(0, posted);
       peer.sealedSizes.splice(0, posted);
     }
-    if (peer.isAckWanted) this.#postRaw(peer, [0, 0, 0, false]);
+    if (peer.isAckWanted) this.#postRaw(peer, emptyBatch());
   }
 
   /** Looks at what is out already: one batch may go over, so that a batch of any size gets through. */
@@ -295,9 +301,12 @@ export class Bridges {
     flat[3] =
       (peer.unackedEnvelopes + size.envelopes) * 2 >= this.#limits.maxUnackedEnvelopes ||
       (peer.unackedBytes + size.bytes) * 2 >= this.#limits.maxUnackedBytes;
+    this.#forgetTaken(peer);
+    peer.unclaimed.push(flat); // before the peer can take it
     try {
       this.#postRaw(peer, flat);
     } catch (error) {
+      peer.unclaimed.pop();
       if (isProbed || !(error instanceof DOMException)) throw error;
       this.#salvage(peer, flat);
       return;
@@ -311,15 +320,26 @@ export class Bridges {
 
   #postRaw(peer: Peer, flat: unknown[]): void {
     flat[0] = peer.owedBatches;
+    flat[4] = peer.isTallyKnown ? undefined : peer.tally.shared;
     peer.port!.postMessage(flat);
+    peer.isTallyKnown = true;
     peer.owedBatches = 0;
     peer.isAckWanted = false;
   }
 
+  /** What the peer has taken is its own; kept for no longer than until the next batch either way. */
+  #forgetTaken(peer: Peer): void {
+    if (peer.unclaimed.length === 0) return;
+    const taken = peer.tally.taken();
+    if (taken > 0) peer.unclaimed.splice(0, taken);
+  }
+
   #receive(peer: Peer, batch: unknown[]): void {
+    if (batch[4] !== undefined) peer.peersTally = new Tally(batch[4] as SharedArrayBuffer);
     this.#acknowledged(peer, batch[0] as number);
-    // Otherwise it is an acknowledgement and nothing else.
-    if (batch.length > HEADER) {
+    this.#forgetTaken(peer);
+    // Otherwise it is an acknowledgement and nothing else. Not taken: the sender is about to hang up, and has told its actors.
+    if (batch.length > HEADER && peer.peersTally!.take()) {
       peer.receivedEnvelopes += batch[1] as number;
       peer.owedBatches++;
       peer.isAckWanted ||= batch[3] as boolean;

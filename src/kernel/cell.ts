@@ -12,9 +12,9 @@ export const RESERVED = 0;
 /** `init` has not returned yet. */
 export const STARTING = 1;
 export const RUNNING = 2;
-/** Crashed; `recover` or `init` runs in its next go. */
+/** Crashed; `recover` or `init` runs in its next go, or when fewer turns are held. */
 export const RECOVERING = 3;
-/** Stopped in order; held effects have still to leave. Takes no mail but by name, for its successor. */
+/** Stopped, or crashed too often; held effects have still to leave. Takes no mail but by name, for its successor. */
 export const STOPPING = 4;
 export const ENDED = 5;
 

@@ -1,4 +1,4 @@
-import type { Barrier } from './actor.ts';
+import type { AskFailure, Barrier } from './actor.ts';
 import type { Cell } from './cell.ts';
 import { OP_BARRIER, OP_NOTHING, OP_TURN, STRIDE } from './operations.ts';
 
@@ -8,11 +8,12 @@ const KEEP_SLOTS = 256;
 /** Carries operations out, or undoes what a dropped one had prepared. Neither throws. */
 export interface Performer {
   perform(cell: Cell, operation: number, a: unknown, b: unknown, c: unknown): void;
-  discard(operation: number, a: unknown): void;
+  discard(operation: number, a: unknown, failure: AskFailure): void;
 }
 
 /**
- * Output commit: the effects of turns that wait for a barrier, in order, as flat operations.
+ * Output commit: the effects of turns that wait for a barrier, in order, as flat operations. They are no
+ * part of the actor's data and outlive its crashes: the turns have ended well.
  *
  *   ops   TURN(barrier A) send reply TURN send TURN(barrier B) send …
  *         ▲ head                                                   ▲ tail
@@ -32,6 +33,14 @@ export class Held {
 
   get isEmpty(): boolean {
     return this.#head === this.#tail;
+  }
+
+  /** What comes first waits for a barrier that failed: nothing here will leave any more. */
+  get isLost(): boolean {
+    if (this.isEmpty) return false;
+    const operation = this.#ops[this.#head];
+    const barrier = operation === OP_TURN || operation === OP_BARRIER ? (this.#ops[this.#head + 1] as Barrier | undefined) : undefined;
+    return barrier !== undefined && barrier.settled && barrier.error !== undefined;
   }
 
   /** Appends one turn: its barriers, then `count` slots of its operations. */
@@ -77,10 +86,11 @@ export class Held {
     return undefined;
   }
 
-  /** Drops everything. */
-  clear(performer: Performer): void {
-    for (let at = this.#head; at < this.#tail; at += STRIDE) performer.discard(this.#ops[at] as number, this.#ops[at + 1]);
-    this.#ops.length = 0;
+  /** Drops everything; what it answered fails with `failure`. */
+  clear(performer: Performer, failure: AskFailure): void {
+    const ops = this.#ops;
+    for (let at = this.#head; at < this.#tail; at += STRIDE) performer.discard(ops[at] as number, ops[at + 1], failure);
+    ops.length = 0;
     this.turns = 0;
     this.#reset();
   }

@@ -247,9 +247,9 @@ export class Kernel {
   }
 
   /**
-   * Another worker is gone: what was not posted to it comes back as `worker_down`, questions to it fail,
-   * monitors of its actors are told. What was posted may or may not have been handled. Says itself so when
-   * the port closes; calling again is harmless.
+   * Another worker is gone: what it has not taken out of its port comes back as `worker_down`, questions to it
+   * fail, monitors of its actors are told. What it has taken may or may not have been handled, and does not come
+   * back. Says itself so when the port closes; calling again is harmless.
    */
   workerDown(worker: number): void {
     if (!this.#parts.bridges.disconnect(worker)) return;

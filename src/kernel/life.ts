@@ -38,7 +38,7 @@ export class Life {
   launch(cell: Cell): void {
     if (cell.phase !== RESERVED) return; // killed meanwhile
     cell.phase = STARTING;
-    this.#parts.scheduler.enqueue(cell);
+    this.#parts.scheduler.rouse(cell);
   }
 
   /** The turn that spawned it failed, or what it held was dropped. */
@@ -88,21 +88,28 @@ export class Life {
     cell.phase = RUNNING;
     cell.isBuilt = true;
     cell.crash = undefined;
-    // Before what the new life has to say: whoever watches knows whose words they are.
+    // Behind what has left and before what the new life has to say; what is still held is late.
     if (cell.incarnation > 0) watches.restarted(cell);
     runner.commit(cell);
   }
 
-  /** A turn of `cell` failed, or effects of one: drops what belongs to its life, and rebuilds or ends it. */
+  /**
+   * A turn of `cell` failed, or effects of one: drops what belongs to its life, and rebuilds or ends it. What earlier
+   * turns hold is not of its life but of the past, and stays held; unless it is their barrier that failed.
+   */
   crash(cell: Cell, error: unknown, event: Message | KernelEvent | undefined): void {
     const { runner, asks, limits, counters, scheduler } = this.#parts;
     const question = runner.takeQuestion();
     runner.abort();
-    cell.held?.clear(runner);
     this.#cancelTimers(cell);
     asks.forget(cell);
     cell.incarnation++;
-    cell.due &= ~(DUE_CRASH | DUE_RELEASE);
+    cell.due &= ~DUE_CRASH;
+    const hasLostHeld = cell.held?.isLost === true;
+    if (hasLostHeld) {
+      cell.held!.clear(runner, 'crashed');
+      cell.due &= ~DUE_RELEASE;
+    }
     if (question !== undefined) this.#parts.delivery.answer(question, false, 'crashed');
     this.#failOpenAsks(cell, 'crashed');
     counters.crashes++;
@@ -111,13 +118,17 @@ export class Life {
     const willRestart = crashes <= maxRestarts && cell.phase !== STOPPING;
     this.#report(cell, error, event, crashes, willRestart);
     if (!willRestart) {
-      this.end(cell, { kind: 'crash', error: errorText(error) });
+      // It handles nothing more: mail so far goes back now, as if it had nothing held. Mail by name that comes while it
+      // stops is for its successor.
+      if (cell.phase !== STOPPING && cell.held !== undefined && !cell.held.isEmpty) this.#returnMail(cell, false);
+      this.stop(cell, { kind: 'crash', error: errorText(error) });
       return;
     }
     counters.restarts++;
     cell.restarts++;
     // A crash while being rebuilt leaves the last real data as what to recover from.
-    if (cell.phase !== RECOVERING && cell.isBuilt) cell.crash = { state: cell.state, data: cell.data, event: event!, error };
+    if (cell.phase !== RECOVERING && cell.isBuilt) cell.crash = { state: cell.state, data: cell.data, event: event!, error, hasLostHeld };
+    else if (hasLostHeld && cell.crash !== undefined) cell.crash = { ...cell.crash, hasLostHeld };
     cell.phase = RECOVERING;
     replayPostponed(cell);
   }
@@ -138,12 +149,13 @@ export class Life {
   end(cell: Cell, reason: ExitReason): void {
     const { runner, asks, slots, registry, watches, counters, observer } = this.#parts;
     const wasStopping = cell.phase === STOPPING;
+    const failure = reason.kind === 'crash' ? 'crashed' : 'no_actor';
     cell.phase = ENDED;
-    cell.held?.clear(runner);
     if (cell.isBuilt) this.#terminate(cell, reason);
     this.#cancelTimers(cell);
     asks.forget(cell);
-    this.#failOpenAsks(cell, reason.kind === 'crash' ? 'crashed' : 'no_actor');
+    cell.held?.clear(runner, failure);
+    this.#failOpenAsks(cell, failure);
     slots.remove(cell);
     // One that crashes again and again, perhaps before it has handled anything, would be started for ever by the same mail.
     const hasSuccessor = registry.remove(cell) && (reason.kind !== 'crash' || wasStopping);
@@ -243,14 +255,18 @@ export class Life {
     const { replay } = cell;
     if (replay !== undefined) {
       for (let at = cell.replayAt; at < replay.length; at += ENTRY) {
-        this.#returnOne(hasSuccessor ? entity : undefined, key, replay[at], replay[at + 1] as ReturnAddress, replay[at + 2] as number);
+        const flags = replay[at + 2] as number;
+        if ((flags & TYPE_MASK) <= NAMED) mailbox.discount(flags);
+        this.#returnOne(hasSuccessor ? entity : undefined, key, replay[at], replay[at + 1] as ReturnAddress, flags);
       }
+      cell.replay = undefined;
     }
     while (mailbox.size > 0) {
       const message = mailbox.message;
       const from = mailbox.from;
       const flags = mailbox.flags;
       mailbox.drop();
+      if ((flags & TYPE_MASK) <= NAMED) mailbox.discount(flags);
       this.#returnOne(hasSuccessor ? entity : undefined, key, message, from, flags);
     }
   }

@@ -13,7 +13,10 @@ export interface KernelLimits {
   readonly mailbox: MailboxLimits;
   /** Of machines that do not say. */
   readonly intensity: RestartIntensity;
-  /** Turns of one actor that wait for a barrier. At the limit the actor handles no more mail until one settles. */
+  /**
+   * Turns of one actor that wait for a barrier, those of lives before a crash among them. At the limit the actor
+   * handles no more mail, and is not rebuilt if it has crashed, until one settles.
+   */
   readonly maxHeldTurns: number;
   /** Events one actor keeps postponed. Overflow: the actor crashes, for it waits for a state change that does not come. */
   readonly maxPostponed: number;

@@ -1,3 +1,5 @@
+import { Tally } from './tally.ts';
+import { emptyBatch } from './wire.ts';
 import type { WireSource } from './wire.ts';
 
 /** One end of the channel to another worker; a MessagePort, or a pair of queues in tests. */
@@ -39,7 +41,7 @@ export class Peer {
   readonly worker: number;
   port: BridgePort | undefined = undefined;
   /** Gathering; begins with the header. */
-  out: unknown[] = [0, 0, 0, false];
+  out: unknown[] = emptyBatch();
   outEnvelopes = 0;
   outBytes = 0;
   /** Sealed, waiting for credit: arrays and their sizes, in step. */
@@ -52,6 +54,13 @@ export class Peer {
   unackedAt = 0;
   unackedEnvelopes = 0;
   unackedBytes = 0;
+  /** Posted batches that the peer had not taken when last looked at. */
+  unclaimed: unknown[][] = [];
+  /** What the peer has taken of ours; it learns of it with the first batch. */
+  readonly tally: Tally;
+  isTallyKnown = false;
+  /** What we have taken of the peer's. */
+  peersTally: Tally | undefined = undefined;
   /** Received and not acknowledged to the peer. */
   owedBatches = 0;
   isAckWanted = false;
@@ -68,6 +77,7 @@ export class Peer {
   constructor(worker: number, source: WireSource) {
     this.worker = worker;
     this.source = source;
+    this.tally = new Tally();
   }
 }
 

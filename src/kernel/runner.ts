@@ -1,6 +1,17 @@
-import type { ActorRef, KernelEvent, Message, ReplyTo, StateFunction } from './actor.ts';
+import type { ActorRef, AskFailure, KernelEvent, Message, ReplyTo, StateFunction } from './actor.ts';
 import type { PendingAsk } from './asks.ts';
-import { DUE_CRASH, DUE_CRASH_ON_MESSAGE, DUE_KILL, DUE_RELEASE, ENDED, RECOVERING, RUNNING, STARTING, STOPPING } from './cell.ts';
+import {
+  DUE_CRASH,
+  DUE_CRASH_ON_MESSAGE,
+  DUE_KILL,
+  DUE_RELEASE,
+  ENDED,
+  RECOVERING,
+  RESERVED,
+  RUNNING,
+  STARTING,
+  STOPPING,
+} from './cell.ts';
 import type { ActorTimer, Cell } from './cell.ts';
 import type { Delivery } from './delivery.ts';
 import { Held } from './held.ts';
@@ -43,8 +54,8 @@ type Handler = StateFunction<string, unknown, Message>;
  *
  *   mailbox ─► event ─► state function ─► next state, local operations (timers, tasks)
  *                            │                └─► outbound operations ─┬─► delivered
- *                          throws                                      └─► held until a barrier settles
- *                            └─► Life.crash: nothing of the turn happened
+ *                          throws                                      └─► held until a barrier settles,
+ *                            └─► Life.crash: nothing of the turn happened        whatever becomes of the actor
  *
  * Past 400 lines because it is the whole of a turn, in its order.
  */
@@ -128,7 +139,7 @@ export class Runner implements Performer {
   /** The turn that has just thrown: undoes what it had prepared. */
   abort(): void {
     const turn = this.#turn;
-    for (let at = 0; at < turn.count; at += STRIDE) this.discard(turn.ops[at] as number, turn.ops[at + 1]);
+    for (let at = 0; at < turn.count; at += STRIDE) if (turn.ops[at] === OP_SPAWN) this.#parts.life.discard(turn.ops[at + 1] as Cell);
     for (let at = 0; at < turn.localCount; at += STRIDE) {
       // Nobody will look at the outcome; unhandled, a rejection would end the process.
       if (turn.locals[at] === OP_TASK) (turn.locals[at + 2] as Promise<unknown>).catch(() => undefined);
@@ -144,8 +155,9 @@ export class Runner implements Performer {
     }
   }
 
-  discard(operation: number, a: unknown): void {
+  discard(operation: number, a: unknown, failure: AskFailure): void {
     if (operation === OP_SPAWN) this.#parts.life.discard(a as Cell);
+    else if (operation === OP_REPLY) this.#delivery.answer(a as ReplyTo, false, failure);
   }
 
   /** What the turn that has just thrown was asked. */
@@ -175,19 +187,19 @@ export class Runner implements Performer {
       cell.due &= ~DUE_RELEASE;
       this.#release(cell);
     }
-    if (cell.phase === STARTING || cell.phase === RECOVERING) life.build(cell);
-    if ((cell.phase === RUNNING || cell.phase === STOPPING) && (cell.due & DUE_CRASH) !== 0) {
+    if ((cell.due & DUE_CRASH) !== 0 && cell.phase > STARTING) {
+      // Before it is rebuilt: what a failed barrier drops must not take the first turn of another life with it.
       life.crash(cell, cell.injected, { kind: 'task', name: cell.injectedBy, ok: false, error: cell.injected });
-    }
+    } else if (cell.phase === STARTING || (cell.phase === RECOVERING && !this.#isBlocked(cell))) life.build(cell);
     if (cell.phase === STOPPING && (cell.held === undefined || cell.held.isEmpty)) life.end(cell, cell.exit!);
-    return cell.phase === RUNNING;
+    return cell.phase === RUNNING && (cell.due & DUE_CRASH) === 0;
   }
 
   #afterGo(cell: Cell): void {
     if (cell.phase === ENDED) return;
     if (cell.whenRoom !== undefined && cell.mailbox.fullness <= ROOMY) this.#parts.life.callWhenRoom(cell);
-    if ((cell.due & ~DUE_CRASH_ON_MESSAGE) !== 0) this.#scheduler.enqueue(cell);
-    else if (cell.phase === STOPPING || this.#isBlocked(cell)) cell.isParked = true;
+    if ((cell.due & ~DUE_CRASH_ON_MESSAGE) !== 0 && cell.phase !== RESERVED) this.#scheduler.enqueue(cell);
+    else if (cell.phase === STOPPING || cell.phase === RESERVED || this.#isBlocked(cell)) cell.isParked = true;
     else if (cell.phase !== RUNNING || cell.hasWork) this.#scheduler.enqueue(cell);
     else cell.isScheduled = false;
   }
@@ -365,7 +377,8 @@ export class Runner implements Performer {
         return;
       }
       case OP_REPLY:
-        this.#reply(cell, a as ReplyTo, b);
+        this.#closeQuestion(cell, a as ReplyTo);
+        this.#delivery.answer(a as ReplyTo, true, b);
         return;
       case OP_SPAWN:
         this.#parts.life.launch(a as Cell);
@@ -387,11 +400,11 @@ export class Runner implements Performer {
     return ask.isRunning;
   }
 
-  #reply(cell: Cell, to: ReplyTo, value: unknown): void {
+  /** A turn that ended well has answered it, whenever the answer may leave: no crash of a later one fails it. */
+  #closeQuestion(cell: Cell, to: ReplyTo): void {
     const question = this.#question;
     if (question !== undefined && question.ask === to.ask && question.worker === to.worker) this.#question = undefined;
     cell.openAsks?.delete(watchKey(to.ask, to.worker));
-    this.#delivery.answer(to, true, value);
   }
 
   /** Remembers what was asked and not answered yet: the asker is told if the actor crashes or ends before it is. */
@@ -419,6 +432,7 @@ export class Runner implements Performer {
       const operation = turn.ops[at];
       if (operation === OP_ASK || operation === OP_ASK_NAMED)
         this.#parts.asks.open(turn.ops[at + 3] as PendingAsk, this.#scheduler.nowMs());
+      else if (operation === OP_REPLY) this.#closeQuestion(cell, turn.ops[at + 1] as ReplyTo);
     }
     const wasEmpty = held.isEmpty;
     held.append(turn.barriers, turn.barrierCount, turn.ops, turn.count);

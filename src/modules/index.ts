@@ -1,6 +1,8 @@
 /** All modules, in the order in which their hooks run inside a phase. */
 import type { ModuleSpec } from '../core/module.ts';
 import caps from './caps.ts';
+import carbons from './carbons.ts';
+import clientState from './client-state.ts';
 import disco from './disco.ts';
 import lastActivity from './last-activity.ts';
 import legacySession from './legacy-session.ts';
@@ -8,14 +10,18 @@ import offline from './offline/index.ts';
 import ping from './ping.ts';
 import presence from './presence/index.ts';
 import registration from './registration/index.ts';
+import retraction from './retraction.ts';
 import roster from './roster/index.ts';
 import time from './time.ts';
 import version from './version.ts';
 
 export const MODULES = [
+  carbons, // first: what it strips nobody else is to see
   roster,
   presence,
+  retraction,
   offline,
+  clientState,
   lastActivity,
   registration,
   disco,

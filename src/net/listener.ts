@@ -36,6 +36,11 @@ export interface ListenOptions {
   readonly accept: (transport: Transport) => void;
   /** A connection was refused. There may be very many; the counters in `refused` tell as much. */
   readonly onRefused?: ((refusal: Refusal, address: string | undefined) => void) | undefined;
+  /**
+   * Last words to who is refused, for the reasons that are worth them; a few hundred bytes. Others are reset, and so are all
+   * under direct TLS: a handshake is more than a refusal should cost.
+   */
+  readonly refusalText?: ((refusal: Refusal) => string | undefined) | undefined;
   /** A peer under direct TLS did not get through the handshake. There may be very many. */
   readonly onHandshakeFailed?: ((address: string, error: Error) => void) | undefined;
   /**
@@ -220,7 +225,13 @@ export class Listener {
       const refusal = typeof admitted === 'string' ? admitted : 'gone';
       this.refused[refusal]++;
       socket.on('error', ignore);
-      socket.resetAndDestroy(); // Leaves no TIME_WAIT entry to a flood.
+      const text = this.#options.kind === 'starttls' ? this.#options.refusalText?.(refusal) : undefined;
+      if (text === undefined) {
+        socket.resetAndDestroy(); // Leaves no TIME_WAIT entry to a flood.
+      } else {
+        socket.write(text);
+        socket.destroySoon();
+      }
       this.#options.onRefused?.(refusal, address);
       return;
     }

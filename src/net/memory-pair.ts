@@ -201,7 +201,7 @@ class MemoryTransport implements Transport {
       this.#handlers.bytes(chunk);
     }
     this.#isPumping = false;
-    const mayFinish = this.#inbox.length === 0 || this.#hasEnded;
+    const mayFinish = (this.#inbox.length === 0 && !this.isPaused) || this.#hasEnded; // a FIN is read like anything else
     if (!this.#hasPeerEnded || !mayFinish || this.#isHandshaking || this.#isClosed) return;
     if (this.#hasEnded) this.finish(undefined);
     else this.#queue();

@@ -7,6 +7,7 @@ import { ACCOUNTS } from '../core/accounts.ts';
 import type { AccountStatus } from '../core/messages.ts';
 import { parseJid, type Jid } from '../xmpp/jid.ts';
 import { opaqueString } from '../xmpp/precis.ts';
+import { withDrillCommands } from './drill.ts';
 import type { Server } from './server.ts';
 
 /** Accounts asked at a time when listing. */
@@ -89,8 +90,10 @@ export function serverCommands(current: () => Server): CommandTable {
       const count = (await current().ask(jid.bare, { kind: 'kick', resource, reason: 'kicked' })) as number;
       return { count };
     },
+    backup: ({ directory }) => current().backUp(directory),
+    export: ({ address }) => current().export(account(current(), address)),
   };
-  return makeCommands(handlers);
+  return withDrillCommands(makeCommands(handlers), current);
 }
 
 function parse(server: Server, address: string): Jid {

@@ -6,14 +6,19 @@ import { StoreError } from '../store/errors.ts';
 import { openLmdb } from '../store/lmdb/open.ts';
 import type { Store } from '../store/store.ts';
 
+export function storePath({ dataDir }: Pick<Config, 'dataDir'>): string {
+  return join(dataDir, 'store');
+}
+
 /**
  * @param onTrouble told when changes cannot be brought into place for a while, and with `undefined` when they can again; nothing is lost meanwhile.
  * @throws OperatorError with the store's code and what to do.
  */
-export async function openStore({ dataDir, store }: Config, onTrouble?: (error: Error | undefined) => void): Promise<Store> {
+export async function openStore(config: Config, onTrouble?: (error: Error | undefined) => void): Promise<Store> {
+  const { store } = config;
   try {
     return await openLmdb({
-      path: join(dataDir, 'store'),
+      path: storePath(config),
       sync: store.sync,
       commitDelayMs: store.gatherMs,
       ...(onTrouble === undefined ? {} : { onTrouble }),

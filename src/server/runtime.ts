@@ -5,6 +5,7 @@
  */
 import { setTimeout } from 'node:timers/promises';
 import type { Config } from '../config/config.ts';
+import { shaperFor } from '../config/shapers.ts';
 import { C2sCounters, type C2sEnvironment } from '../c2s/connection.ts';
 import { c2sMachine } from '../c2s/machine.ts';
 import type { AccountCensus } from '../core/account.ts';
@@ -13,19 +14,25 @@ import type { CoreLog, PasswordPool, Services } from '../core/context.ts';
 import { AskError } from '../core/ask-error.ts';
 import { hostMachine, type HostArgs } from '../core/host-actor.ts';
 import { enabledModules, Host } from '../core/host.ts';
-import { CLIENT_STANZA_CODEC, STANZA_CODEC, UNDELIVERED_CODEC, type CloseStream, type ConnectionMessage } from '../core/messages.ts';
+import { CODECS, type CloseStream, type ConnectionMessage } from '../core/messages.ts';
 import type { ModuleSpec } from '../core/module.ts';
 import { Router } from '../core/router.ts';
 import type { ActorRef, MailboxLimits, Message, ReplyTo } from '../kernel/actor.ts';
 import type { Kernel } from '../kernel/kernel.ts';
+import type { Codec } from '../kernel/wire.ts';
+import { AWAKE } from '../log/segment.ts';
 import type { Transport } from '../net/transport.ts';
 import type { Store } from '../store/store.ts';
-import { Link, type LinkEvent } from '../stream/link.ts';
+import { Link, LinkShare, type LinkEvent } from '../stream/link.ts';
+import type { OutboundLimits } from '../stream/outbound.ts';
 import { parseJid, type BareJid } from '../xmpp/jid.ts';
 import type { AccountRequest } from './worker-control.ts';
 
 /** A worker that is busy or just being restarted is no reason to give up early. */
 const ASK_TIMEOUT_MS = 10_000;
+/** Accounts woken at a time, and the pause that leaves room for those who log in. */
+const WAKE_ACCOUNTS = 200;
+const WAKE_PAUSE_MS = 20;
 /** How often it is looked whether all have left. */
 const FAREWELL_POLL_MS = 20;
 
@@ -44,6 +51,8 @@ export interface RuntimeOptions {
   readonly certificateAddresses?: ((certificate: Buffer) => readonly string[]) | undefined;
   /** Told when a connection has logged in, and so stops counting as one that has not. */
   readonly onAuthenticated?: (transport: Transport) => void;
+  /** Told of each wrong password. */
+  readonly onLoginFailed?: (transport: Transport) => void;
 }
 
 export class Runtime {
@@ -51,19 +60,26 @@ export class Runtime {
   readonly hosts = new Map<string, Host>();
   readonly router: Router;
   readonly counters = new C2sCounters();
+  readonly links: LinkShare;
   private readonly census: AccountCensus = { idle: 0, owners: new Set() };
   private config: Config;
+  /** Bare JIDs. */
+  private admins: ReadonlySet<string>;
   private readonly now: () => number;
   private readonly c2s: C2sEnvironment;
   private readonly mailbox: MailboxLimits;
   private readonly c2sMachine: typeof c2sMachine;
+  private readonly store: Store;
   /** Set once clients are told that the server stops. */
   private farewell: CloseStream | undefined = undefined;
 
   constructor(options: RuntimeOptions) {
-    const { config, kernel, modules, now, onAuthenticated } = options;
+    const { config, kernel, modules, now, onAuthenticated, onLoginFailed } = options;
     this.config = config;
+    this.admins = adminsOf(config);
+    this.links = new LinkShare(outboundLimits(config), kernel.clock);
     this.kernel = kernel;
+    this.store = options.store;
     this.now = now;
     const services: Services = {
       store: options.store,
@@ -84,7 +100,11 @@ export class Runtime {
       hosts: this.hosts,
       counters: this.counters,
       certificateAddresses: options.certificateAddresses ?? (() => []),
-      onAuthenticated: (link) => onAuthenticated?.(link.transport),
+      onAuthenticated: (link, account) => {
+        link.shape(shaperFor(this.config, this.admins.has(account.bare) ? 'admins' : 'users', account.domain));
+        onAuthenticated?.(link.transport);
+      },
+      onLoginFailed: (link) => onLoginFailed?.(link.transport),
     };
     const { limits, stanza } = config;
     // Half empty, it takes any stanza: what waits for room needs no more than that.
@@ -99,7 +119,8 @@ export class Runtime {
     const link = new Link({
       transport,
       limits: this.config.stanza.beforeLogin,
-      maxOutboundBytes: this.config.limits.outboundBytes,
+      share: this.links,
+      rates: shaperFor(this.config, 'beforeLogin'),
       now: this.now,
     });
     const { kernel } = this;
@@ -112,6 +133,8 @@ export class Runtime {
   reload(config: Config): void {
     this.config = config;
     this.c2s.config = config;
+    this.admins = adminsOf(config);
+    this.links.outbound.setLimits(outboundLimits(config));
     for (const host of this.hosts.values()) host.reload(config);
   }
 
@@ -125,6 +148,20 @@ export class Runtime {
   /** The same for requests that came from outside as plain data. */
   ask(bare: BareJid, request: AccountRequest): Promise<unknown> {
     return this.askAccount(bare, (replyTo) => ({ ...request, replyTo }));
+  }
+
+  /**
+   * Loads all accounts that a crash may have interrupted: they give to others what they owe, and sessions nobody resumes come to their end.
+   * To be called when every worker can be reached, at the start and after the loss of a worker.
+   */
+  async wakeAccounts(): Promise<void> {
+    for (let after: string | undefined; ;) {
+      const page = await this.store.partitions(AWAKE, after, WAKE_ACCOUNTS);
+      for (const bare of page) this.kernel.sendTo('account', bare, { kind: 'wake' });
+      after = page.at(-1);
+      if (page.length < WAKE_ACCOUNTS) return;
+      await setTimeout(WAKE_PAUSE_MS);
+    }
   }
 
   /** Bare JIDs of the accounts that live here and have sessions. */
@@ -165,8 +202,19 @@ export class Runtime {
       machine: { ...hostMachine, mailbox },
       args: (key): HostArgs => ({ environment, key }),
     });
-    for (const kind of ['message', 'presence', 'iq']) kernel.registerCodec(kind, STANZA_CODEC);
-    kernel.registerCodec('client_stanza', CLIENT_STANZA_CODEC);
-    kernel.registerCodec('undelivered', UNDELIVERED_CODEC);
+    for (const [kind, codec] of Object.entries(CODECS)) kernel.registerCodec(kind, codec as Codec<Message>);
   }
+}
+
+function adminsOf({ admins }: Config): ReadonlySet<string> {
+  return new Set(admins.flatMap((address) => parseJid(address)?.bare ?? []));
+}
+
+function outboundLimits({ limits }: Config): OutboundLimits {
+  return {
+    softBytes: limits.outboundBytes,
+    graceMs: limits.outboundGraceMs,
+    hardBytes: limits.outboundHardBytes,
+    totalBytes: limits.outboundTotalBytes,
+  };
 }

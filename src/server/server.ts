@@ -17,6 +17,8 @@ import type { Store } from '../store/store.ts';
 import type { PasswordPool } from '../core/context.ts';
 import type { PreparedPassword } from '../sasl/scram-credentials.ts';
 import type { Jid } from '../xmpp/jid.ts';
+import { backUp, type BackupReport } from './backup.ts';
+import { storePath } from './open-store.ts';
 import type { Pool } from './pool.ts';
 import type { AccountRequest, ListeningPorts } from './worker-control.ts';
 import type { WorkerHandle } from './worker-handle.ts';
@@ -127,6 +129,17 @@ export class Server {
     );
     this.metrics.update(snapshots, { rssBytes: process.memoryUsage.rss(), startedAtMs: this.startedAtMs, pool: this.pool.stats });
     return this.metrics.text();
+  }
+
+  /** Into a new or empty directory, while everything goes on. Throws StoreError and OperatorError. */
+  backUp(directory: string): Promise<BackupReport> {
+    const { store, pool } = this;
+    return backUp({ store, dataDir: this.config.dataDir, directory, inspect: (path) => pool.inspect(path) });
+  }
+
+  /** The account as XEP-0227, in pieces. */
+  async *export(jid: Jid): AsyncGenerator<{ readonly text: string }> {
+    for await (const text of this.pool.export(storePath(this.config), jid.bare)) yield { text };
   }
 
   reload(): Promise<ReloadResult> {

@@ -111,6 +111,7 @@ export async function startWholeServer(input: StartInput): Promise<StartedServer
     // All are joined: only now can every account be reached by whoever connects.
     for (const worker of workers) await listenWith(worker, workers[0] === worker ? undefined : workers[0]!.ports);
     late.isListening = true;
+    wakeAccounts(workers[0]!, logger);
 
     const server = new Server({
       get config() {
@@ -195,9 +196,17 @@ async function startWorker(
     await worker.control.connectPeer(other.index, transfer(port1, [port1]));
     await other.control.connectPeer(worker.index, transfer(port2, [port2]));
   }
-  if (mayListen()) await worker.listen();
+  if (mayListen()) {
+    await worker.listen();
+    wakeAccounts(worker, logger);
+  }
   logger.info('worker_up', { worker: worker.index, restarts: worker.restarts });
   return { stop: () => worker.stop(), kill: () => void worker.kill() };
+}
+
+/** Beside everything else: it takes as long as there are many. */
+function wakeAccounts({ control, index }: ThreadWorker, logger: Logger): void {
+  control.wakeAccounts().catch((error: unknown) => logger.error('wake_failed', { worker: index, error: String(error) }));
 }
 
 async function openControl(dataDir: string, late: { server?: Server }, logger: Logger): Promise<ControlServer> {

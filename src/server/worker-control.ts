@@ -6,6 +6,7 @@ import type { MessagePort } from 'node:worker_threads';
 import type { Config } from '../config/config.ts';
 import type { PasswordPool } from '../core/context.ts';
 import type { CloseReason } from '../core/messages.ts';
+import type { CrashMoment } from '../kernel/kernel.ts';
 import type { TlsHost } from '../net/credentials.ts';
 import type { ScramRecord } from '../sasl/scram-record.ts';
 
@@ -96,10 +97,12 @@ export interface WorkerControl {
   closeClients(): Promise<void>;
   /** What waits here, and how much was done so far; see Activity. */
   activity(): Activity;
+  /** Accounts that a crash has interrupted go on; resolves when all have been told. */
+  wakeAccounts(): Promise<void>;
   /** `closeClients`, then lets what is under way end; resolves when all is durable. */
   drain(): Promise<void>;
-  /** For drills: makes an actor's next turn throw. */
-  crashActor(id: number): boolean;
+  /** For drills: makes an actor throw, at once or in place of handling its next message. */
+  crashActor(id: number, moment: CrashMoment): boolean;
 }
 
 /** The main thread, as a worker sees it. */

@@ -6,9 +6,10 @@ import type { MessagePort } from 'node:worker_threads';
 import type { Config } from '../config/config.ts';
 import { systemClock, type Clock } from '../kernel/clock.ts';
 import type { KernelLimits } from '../kernel/limits.ts';
-import { Kernel } from '../kernel/kernel.ts';
+import { Kernel, type CrashMoment } from '../kernel/kernel.ts';
 import type { CrashReport, KernelObserver } from '../kernel/observer.ts';
 import { MODULES } from '../modules/index.ts';
+import { addressKey } from '../net/address.ts';
 import { Admission } from '../net/admission.ts';
 import { FlushQueue } from '../net/flush-queue.ts';
 import { listen, type Listener } from '../net/listener.ts';
@@ -17,7 +18,10 @@ import { makeTlsSettings, TlsContexts, type TlsEntry, type TlsSettings } from '.
 import type { Transport } from '../net/transport.ts';
 import { makeLogger, type Logger } from '../observe/log.ts';
 import type { Store } from '../store/store.ts';
+import { makeStreamId, responseHeader, STREAM_END, streamErrorXml } from '../stream/header.ts';
 import { parseJid } from '../xmpp/jid.ts';
+import { NS } from '../xmpp/namespaces.ts';
+import { storeForDrill } from './drill.ts';
 import { Runtime } from './runtime.ts';
 import type {
   AccountRequest,
@@ -78,7 +82,7 @@ export class WorkerService implements WorkerControl {
   async start(): Promise<void> {
     const { start, main } = this.options;
     // Not loaded where it is not used: embedded servers keep their data in memory.
-    this.store = this.options.store ?? (await (await import('./open-store.ts')).openStore(start.config));
+    this.store = storeForDrill(this.options.store ?? (await (await import('./open-store.ts')).openStore(start.config)));
     this.tls = this.loadTls();
     const hasClientCertificates = start.config.tls.clientAuthorities !== undefined;
     const certificates = hasClientCertificates ? await import('../sasl/certificate-addresses.ts') : undefined;
@@ -93,6 +97,7 @@ export class WorkerService implements WorkerControl {
       now: () => systemClock.now(),
       certificateAddresses: certificates?.parseCertificateAddresses,
       onAuthenticated: (transport) => this.authenticated(transport),
+      onLoginFailed: ({ remoteAddress }) => this.loginFailed(remoteAddress),
     });
   }
 
@@ -112,6 +117,7 @@ export class WorkerService implements WorkerControl {
           flushQueue: this.flushQueue,
           admission: this.admission,
           accept: (transport) => this.running.accept(transport),
+          refusalText: (refusal) => (refusal === 'too_many_login_failures' ? this.banText() : undefined),
           onAcceptError: (error) => this.logger.error('accept_failed', { code: error.code }),
         });
         if (listener.kind === 'listen_problem') throw new Error(listener.text);
@@ -141,12 +147,20 @@ export class WorkerService implements WorkerControl {
   figures(): WorkerFigures {
     const { counters } = this.running;
     const inspection = this.kernel.inspect();
+    const { throttle, outbound } = this.running.links;
+    const limits = {
+      throttled: throttle.pauses,
+      throttledMs: Math.round(throttle.pausedMs),
+      outboundSoftExceeded: outbound.softExceeded,
+      outboundVictims: outbound.victims,
+      addressesBanned: this.admission.bans,
+    };
     const { accepted, authenticated, loginFailures, bound, stanzasIn, stanzasOut } = counters;
     return {
       worker: this.options.start.index,
       connections: this.admission.open,
       sessions: counters.openSessions,
-      counters: { accepted, authenticated, loginFailures, bound, stanzasIn, stanzasOut },
+      counters: { accepted, authenticated, loginFailures, bound, stanzasIn, stanzasOut, ...limits },
       closed: Object.fromEntries(counters.closed),
       actors: Object.fromEntries(inspection.machines.map(({ name, count, restarts, queued }) => [name, { count, restarts, queued }])),
       loopDelayP99Ms: inspection.loopDelayP99Ms,
@@ -187,6 +201,10 @@ export class WorkerService implements WorkerControl {
     await this.runtime?.closeConnections(this.config.stopMs);
   }
 
+  wakeAccounts(): Promise<void> {
+    return this.running.wakeAccounts();
+  }
+
   activity(): Activity {
     const { machines, bridges, turns } = this.kernel.inspect();
     const here = machines.reduce((sum, { queued, heldTurns }) => sum + queued + heldTurns, 0);
@@ -202,8 +220,8 @@ export class WorkerService implements WorkerControl {
     this.logger.flush();
   }
 
-  crashActor(id: number): boolean {
-    return this.kernel.crash({ node: 0, worker: this.options.start.index, id }, new Error('crash injected by a drill'));
+  crashActor(id: number, moment: CrashMoment): boolean {
+    return this.kernel.crash({ node: 0, worker: this.options.start.index, id }, new Error('crash injected by a drill'), moment);
   }
 
   private get running(): Runtime {
@@ -225,6 +243,23 @@ export class WorkerService implements WorkerControl {
 
   private authenticated(transport: Transport): void {
     for (const listener of this.listeners) listener.authenticated(transport);
+  }
+
+  private loginFailed(address: string): void {
+    if (!this.admission.loginFailed(address)) return;
+    this.logger.warn('address_banned', { address: addressKey(address), forMs: this.config.limits.loginBanMs });
+  }
+
+  /** A stream that is nothing but its error. RFC 6120 §4.9.3.14 */
+  private banText(): string {
+    const header = responseHeader({
+      contentNs: NS.client,
+      from: this.config.hosts[0]!.domain,
+      to: undefined,
+      id: makeStreamId(),
+      lang: 'en',
+    });
+    return `${header}${streamErrorXml('policy-violation', 'too many failed logins from this address; try again later')}${STREAM_END}`;
   }
 
   private beat(): void {
@@ -274,5 +309,8 @@ function admissionLimits({ limits }: Config): ConstructorParameters<typeof Admis
     connectBurst: limits.connectBurst,
     connectsPerSecond: limits.connectsPerSecond,
     maxRememberedAddresses: 20_000,
+    maxLoginFailures: limits.loginFailures.count,
+    loginFailureWindowMs: limits.loginFailures.windowMs,
+    banMs: limits.loginBanMs,
   };
 }

@@ -151,6 +151,11 @@ export class Framer {
     this.isRestarted = true;
   }
 
+  /** The peer was silent for a while: white space that comes now counts anew. Between elements only; within one it is part of its size. */
+  forgiveWhiteSpace(): void {
+    this.whitespaceBytes = 0;
+  }
+
   private beginStream(): void {
     this.dropScanner();
     if (this.fragmentNs === undefined) {

@@ -97,7 +97,7 @@ transcript('RFC 6121 §4.5.2: a broken connection is told to contacts like a pro
 
 transcript(
   'A client that reads too slowly is let go, and costs no memory',
-  { config: { limits: { outboundBytes: 300_000 } } },
+  { config: { limits: { outboundBytes: 300_000, outboundHardBytes: 300_000 } } },
   async (cast) => {
     const { romeo, juliet } = cast;
     await cast.ready();

@@ -10,7 +10,7 @@ export interface Run {
   readonly err: string;
 }
 
-export interface RunOptions extends Partial<Pick<CliInput, 'serve' | 'modules' | 'selfSignedPair'>> {
+export interface RunOptions extends Partial<Pick<CliInput, 'serve' | 'modules' | 'selfSignedPair' | 'dataTools'>> {
   readonly env?: Record<string, string>;
   readonly stdin?: Input;
   readonly terminal?: { readonly columns: number; readonly rows: number };
@@ -40,6 +40,7 @@ export async function run(args: readonly string[], options: RunOptions = {}): Pr
     builtMs: 0,
     modules: options.modules ?? {},
     serve: options.serve ?? (() => Promise.reject(new Error('serve was called'))),
+    ...(options.dataTools === undefined ? {} : { dataTools: options.dataTools }),
     ...(options.selfSignedPair === undefined ? {} : { selfSignedPair: options.selfSignedPair }),
   });
   return { code, out, err };

@@ -29,6 +29,31 @@ test('printing a configuration gives a file that loads to the same one', (t) => 
   assert.deepEqual(loadConfig({ env: {}, file, directory }).config, { ...loaded.config, file });
 });
 
+test('printing shapers and the rules of hosts gives a file that loads to the same ones', (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'rookery-describe-'));
+  t.after(() => rmSync(directory, { recursive: true }));
+  const written = join(directory, 'written.toml');
+  writeFileSync(
+    written,
+    `[shapers.normal]
+rate = "256KB/s"
+[shapers.slow]
+rate = "10kB/s"
+stanzas = "5/s"
+stanza_burst = 7
+[shapers.free]
+[shaper_rules]
+admins = "slow"
+[hosts."a.example"]
+shaper_users = "slow"
+shaper_admins = "none"`,
+  );
+  const { config } = loadConfig({ env: {}, file: written, directory });
+  const file = join(directory, 'printed.toml');
+  writeFileSync(file, printConfig({ config, file: written, origins: new Map() }));
+  assert.deepEqual(loadConfig({ env: {}, file, directory }).config, { ...config, file });
+});
+
 test('options of modules are printed where they differ from the default, and documented', (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'rookery-describe-'));
   t.after(() => rmSync(directory, { recursive: true }));
@@ -74,6 +99,9 @@ test('a reload knows what changes now, for new connections, or after a restart',
       { path: 'workers.count', reload: 'restart' },
     ],
   );
+  assert.deepEqual(compareConfigs(before, { ...before, namedShapers: { slow: before.shapers.login } }), [
+    { path: 'namedShapers', reload: 'new connections' },
+  ]);
   assert.deepEqual(compareConfigs(before, load({ ROOKERY_DOMAIN: 'a.example', ROOKERY_REGISTRATION: 'open' })), [
     { path: 'accounts.registration', reload: 'now' },
     { path: 'hosts.a.example', reload: 'new connections' },

@@ -182,6 +182,11 @@ test('what is right alone but not together is a conflict', () => {
   assert.deepEqual(conflicts({ ROOKERY_LOGIN_STANZA_DEPTH: '100' }), conflict('ROOKERY_LOGIN_STANZA_DEPTH'));
   assert.deepEqual(conflicts({ ROOKERY_OUTBOUND_LIMIT: '100kB' }), conflict('ROOKERY_OUTBOUND_LIMIT'));
   assert.deepEqual(conflicts({ ROOKERY_STANZA_SIZE: '16MiB', ROOKERY_OUTBOUND_LIMIT: '16MiB' }), conflict('ROOKERY_MAILBOX_SIZE'));
+  assert.deepEqual(
+    conflicts({ ROOKERY_OUTBOUND_LIMIT: '2MiB', ROOKERY_OUTBOUND_HARD_LIMIT: '1MiB' }),
+    conflict('ROOKERY_OUTBOUND_HARD_LIMIT'),
+  );
+  assert.deepEqual(conflicts({ ROOKERY_OUTBOUND_TOTAL: '7MiB' }), conflict('ROOKERY_OUTBOUND_TOTAL'));
   assert.deepEqual(conflicts({ ROOKERY_DOMAIN: 'a.example' }, '[hosts."b.example"]'), conflict('hosts."b.example"'));
   assert.deepEqual(conflicts({}, '[hosts."a.example"]\n[hosts."A.example"]'), conflict('hosts."A.example"'));
   assert.deepEqual(conflicts({}, '[hosts."a.example"]\nkey = "k.pem"'), conflict('hosts."a.example"'));

@@ -20,6 +20,8 @@ const GOOD_ARGS: Record<CommandName, unknown> = {
   'user disable': { address: 'juliet@capulet.lit' },
   'session list': {},
   'session kick': { address: 'juliet@capulet.lit/balcony' },
+  backup: { directory: '/var/backups/rookery' },
+  export: { address: 'juliet@capulet.lit' },
 };
 
 const code = (expected: string) => (error: unknown) => (error as { code?: string }).code === expected;

@@ -1,7 +1,7 @@
 /** What is under way when a connection, an account or a host goes down is delivered elsewhere, kept, or answered for. */
 import assert from 'node:assert/strict';
 import { defineModule, EMPTY_RESULT, type IqAnswer } from '../../src/core/module.ts';
-import type { AccountStatus, CloseStream } from '../../src/core/messages.ts';
+import { Push, type AccountStatus, type CloseStream } from '../../src/core/messages.ts';
 import type { ActorRef, Message } from '../../src/kernel/actor.ts';
 import { parseJid } from '../../src/xmpp/jid.ts';
 import { makeStanza, type Stanza, type StanzaInit } from '../../src/xmpp/stanza.ts';
@@ -18,6 +18,9 @@ function connectionOf(scene: Scene, full: string): ActorRef<Message> {
   return report.ref;
 }
 
+/** As the account sends it to a connection without stream management. */
+const pushed = (each: Stanza): Push => new Push(0, 0, each);
+
 function stanza(from: string, to: string, init: Pick<StanzaInit, 'kind' | 'type'> & { readonly id?: string }): Stanza {
   const content = init.kind === 'iq' ? el('ping', 'urn:xmpp:ping') : el('body', 'jabber:client', {}, 'Ay me');
   return makeStanza({ ...init, from: parseJid(from)!, to: parseJid(to)! }, content);
@@ -31,9 +34,9 @@ scenario(
     for (const client of [romeo, juliet]) await client.becomesAvailable();
     const connection = connectionOf(scene, juliet.full);
     scene.kernel.send(connection, FAREWELL);
-    scene.kernel.send(connection, stanza(romeo.full, juliet.bare, { kind: 'message', type: 'chat', id: 'kept' }));
-    scene.kernel.send(connection, stanza(romeo.full, juliet.full, { kind: 'iq', type: 'get', id: 'asked' }));
-    scene.kernel.send(connection, stanza(romeo.full, juliet.full, { kind: 'presence', type: 'available', id: 'seen' }));
+    scene.kernel.send(connection, pushed(stanza(romeo.full, juliet.bare, { kind: 'message', type: 'chat', id: 'kept' })));
+    scene.kernel.send(connection, pushed(stanza(romeo.full, juliet.full, { kind: 'iq', type: 'get', id: 'asked' })));
+    scene.kernel.send(connection, pushed(stanza(romeo.full, juliet.full, { kind: 'presence', type: 'available', id: 'seen' })));
     await scene.settle();
     await romeo.receives(`<iq type='error' id='asked' from='${juliet.full}'>${UNAVAILABLE}</iq>`);
     await romeo.receivesNothing();
@@ -46,7 +49,7 @@ scenario(
     await scene.cast.balcony.sends('<presence/>');
     await scene.cast.balcony.collects();
     scene.kernel.send(second, FAREWELL);
-    scene.kernel.send(second, stanza(romeo.full, juliet.bare, { kind: 'message', type: 'chat', id: 'both' }));
+    scene.kernel.send(second, pushed(stanza(romeo.full, juliet.bare, { kind: 'message', type: 'chat', id: 'both' })));
     await scene.settle();
     assert.deepEqual(
       (await scene.cast.balcony.collects()).filter(({ name }) => name === 'message'),
@@ -77,7 +80,7 @@ scenario(
     for (const client of [juliet, chamber]) await client.becomesAvailable();
     const connection = connectionOf(scene, juliet.full);
     const kicked = scene.runtime.ask(parseJid(juliet.bare)!.bare, { kind: 'kick', resource: juliet.resource, reason: 'kicked' });
-    for (let i = 0; i < 16; i++) assert.ok(scene.kernel.send(connection, stanza(DOMAIN, juliet.full, { kind: 'message', type: 'normal' })));
+    for (let i = 0; i < 16; i++) assert.ok(scene.kernel.send(connection, pushed(stanza(DOMAIN, juliet.full, { kind: 'message', type: 'normal' }))));
     await scene.settle();
     assert.equal(await kicked, 1);
     assert.equal(scene.runtime.counters.closed.get('kicked'), undefined, 'it had no room for the news');
@@ -95,7 +98,7 @@ scenario(
     const connection = connectionOf(scene, juliet.full);
     const { client } = scene.wireOf(juliet.full);
     const fill = (): void => {
-      while (scene.kernel.send(connection, stanza(DOMAIN, juliet.full, { kind: 'message', type: 'normal' })));
+      while (scene.kernel.send(connection, pushed(stanza(DOMAIN, juliet.full, { kind: 'message', type: 'normal' }))));
     };
     fill();
     client.write(

@@ -8,6 +8,7 @@ import { base64, errorXml, SASL, threat as scenario } from '../threats/scene.ts'
 import { failingStore } from './failing-store.ts';
 
 const INTERNAL = errorXml('cancel', 'internal-server-error');
+const FULL = errorXml('wait', 'resource-constraint');
 const message = (to: string, id: string): string => `<message type='chat' id='${id}' to='${to}'><body>${id}</body></message>`;
 
 const full = failingStore();
@@ -25,8 +26,10 @@ scenario(
         message(juliet.bare, 'm2') +
         `<iq type='get' id='q' to='${juliet.bare}'><query xmlns='jabber:iq:last'/></iq>`,
     );
-    for (const kind of ['message', 'message', 'iq'])
-      await romeo.receives(`<${kind} type='error' from='${juliet.bare}'>${INTERNAL}</${kind}>`);
+    await scene.advance(3_000); // the second failure in a row has the account wait
+    await romeo.receivesInAnyOrder(
+      ...['message', 'message', 'iq'].map((kind) => `<${kind} type='error' from='${juliet.bare}'>${FULL}</${kind}>`),
+    );
     full.failing.commits = false;
     await scene.advance(3_000);
     await romeo.sends(message(juliet.bare, 'm3'));
@@ -56,7 +59,7 @@ scenario(
     for (let i = 0; i < 40; i++) {
       await romeo.sends(set(i));
       await scene.advance(2_500);
-      await romeo.receives(`<iq type='error' id='s${i}'>${INTERNAL}</iq>`);
+      await romeo.receives(`<iq type='error' id='s${i}'>${FULL}</iq>`);
     }
     assert.ok(
       scene.crashes.every(({ willRestart }) => willRestart),
@@ -64,8 +67,8 @@ scenario(
     );
     assert.equal(scene.runtime.counters.closed.size, 0);
     // What needs no change is served meanwhile.
-    await juliet.sends(`<message to='${romeo.full}'><body>still there?</body></message>`);
-    await romeo.receives(`<message from='${juliet.full}'><body>still there?</body></message>`);
+    await juliet.sends(`<iq type='get' id='there' to='${romeo.full}'><ping xmlns='urn:xmpp:ping'/></iq>`);
+    await romeo.receives(`<iq type='get' id='there' from='${juliet.full}'><ping xmlns='urn:xmpp:ping'/></iq>`);
     long.failing.commits = false;
     await romeo.sends(set(99));
     await romeo.takes('the answer', ({ attrs }) => attrs['id'] === 's99' && attrs['type'] === 'result');
@@ -74,7 +77,7 @@ scenario(
 
 const broken = failingStore();
 scenario(
-  'an account that cannot be read: senders are told, logins may be tried again, and it comes back by itself',
+  'an account that cannot be read: messages wait with their senders, logins may be tried again, and it comes back by itself',
   { store: broken.store },
   async (scene) => {
     const { romeo } = scene.cast;
@@ -85,7 +88,8 @@ scenario(
     await romeo.sends(message(juliet.bare, 'm1'));
     await scene.advance(2_500);
     await romeo.sends(message(juliet.bare, 'm2'));
-    await romeo.takes('an error', ({ attrs }) => attrs['type'] === 'error' && attrs['id'] === 'm2');
+    await romeo.sends(`<iq type='get' id='q' to='${juliet.bare}'><query xmlns='jabber:iq:last'/></iq>`);
+    await romeo.receives(`<iq type='error' id='q'>${FULL}</iq>`);
     const stranger = await scene.opened();
     await stranger.sends(`<auth xmlns='${SASL}' mechanism='PLAIN'>${base64('\0juliet\0secret of juliet')}</auth>`);
     await scene.advance(12_000);
@@ -93,7 +97,10 @@ scenario(
     broken.failing.reads = false;
     await scene.advance(2_500);
     await juliet.connects();
-    await juliet.receivesNothing();
+    await scene.advance(6_000); // they are said again
+    await juliet.sends('<presence/>');
+    for (const id of ['m1', 'm2']) await juliet.takes(id, ({ attrs }) => attrs['id'] === id);
+    await romeo.receivesNothing();
     assert.ok(scene.logged.some(({ what }) => what === 'account_unreadable'));
   },
 );

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Message, ReplyTo } from '../../src/kernel/actor.ts';
-import { doing, kinds, makeKernel, note, settle, TestBarrier } from './fixture.ts';
-import type { Note } from './fixture.ts';
+import { doing, kinds, makeKernel, note, numbers, recorder, settle, TestBarrier } from './fixture.ts';
+import type { Note, RecorderArgs } from './fixture.ts';
 
 const question = (replyTo: ReplyTo): Note => note(1, { replyTo });
 const answerer = {
@@ -135,35 +135,102 @@ test('an actor that ends without answering fails its questions: asked, postponed
   );
 });
 
-test('an answer that is held is not lost to a crash without the asker being told', () => {
-  const { record, turn, kernel, run } = makeKernel();
-  const barrier = new TestBarrier();
-  const target = record({
+/** Answers 'held' behind `barrier`. */
+function holdingAnswerer(barrier: TestBarrier): Partial<RecorderArgs> {
+  return {
     onEvent: (event, t) => {
       t.hold(barrier);
       t.reply((event as Note).replyTo!, 'held');
     },
-  });
+  };
+}
+
+test('an answer that is held survives the crash of a later turn; the question does not fail with it', () => {
+  const { record, turn, kernel, run } = makeKernel();
+  const barrier = new TestBarrier();
+  const target = record(holdingAnswerer(barrier));
   const { ref, log } = record();
   turn(ref, (t) => t.ask('q', target.ref, 1000, question));
-  assert.deepEqual(log.seen, []);
   kernel.crash(target.ref, new Error('drill'));
   run();
-  assert.deepEqual(log.seen, [{ kind: 'reply', name: 'q', ok: false, failure: 'crashed' }]);
+  assert.deepEqual(log.seen, []);
+  barrier.settle();
+  run();
+  assert.deepEqual(log.seen, [{ kind: 'reply', name: 'q', ok: true, value: 'held' }]);
+  assert.equal(kernel.inspect().asks, 0);
+});
+
+test('an answer that is held and dropped fails its question: by a failed barrier as crashed, by a kill as no_actor', () => {
+  const { record, turn, kernel, run } = makeKernel();
+  const barrier = new TestBarrier();
+  const [crashing, killed] = [record(holdingAnswerer(barrier)), record(holdingAnswerer(barrier))];
+  const { ref, log } = record();
+  turn(ref, (t) => {
+    t.ask('crashing', crashing.ref, 1000, question);
+    t.ask('killed', killed.ref, 1000, question);
+  });
+  kernel.kill(killed.ref);
+  run();
+  assert.deepEqual(log.seen, [{ kind: 'reply', name: 'killed', ok: false, failure: 'no_actor' }]);
+  barrier.settle(new Error('disk full'));
+  run();
+  assert.deepEqual(log.seen.slice(1), [{ kind: 'reply', name: 'crashing', ok: false, failure: 'crashed' }]);
+});
+
+test('a later turn answers behind a barrier: its crash fails the question, the crash of another one does not', () => {
+  const { record, turn, kernel, run } = makeKernel();
+  const barrier = new TestBarrier();
+  const target = record();
+  const { ref, log } = record();
+  turn(ref, (t) => {
+    t.ask('committed', target.ref, 1000, question);
+    t.ask('thrown', target.ref, 1000, question);
+  });
+  const [committed, thrown] = target.log.seen as Note[];
+  turn(target.ref, (t) => {
+    t.hold(barrier);
+    t.reply(committed!.replyTo!, 1);
+  });
+  assert.equal(kernel.inspect().openAsks, 1, 'what is answered is not open, whenever the answer leaves');
+  turn(target.ref, (t) => {
+    t.reply(thrown!.replyTo!, 2);
+    throw new Error('on purpose');
+  });
+  assert.deepEqual(log.seen, [{ kind: 'reply', name: 'thrown', ok: false, failure: 'crashed' }]);
+  barrier.settle();
+  run();
+  assert.deepEqual(log.seen.slice(1), [{ kind: 'reply', name: 'committed', ok: true, value: 1 }]);
+});
+
+test('a question of a life that is over is not asked when its barrier settles', () => {
+  const { record, turn, kernel, run } = makeKernel();
+  const barrier = new TestBarrier();
+  const target = record();
+  const { ref, log } = record();
+  kernel.registerEntity({ kind: 'room', machine: recorder, args: () => ({ log: target.log }) });
+  turn(ref, (t) => {
+    t.hold(barrier);
+    t.ask('q', target.ref, 1000, question);
+    t.askTo('r', 'room', 'key', 1000, question);
+    t.send(target.ref, note(7));
+  });
+  kernel.crash(ref, new Error('drill'));
+  run();
+  barrier.settle();
+  run();
+  assert.deepEqual(numbers(target.log.seen), [7]);
+  assert.deepEqual(log.seen, []);
+  const { asks, timers } = kernel.inspect();
+  assert.deepEqual({ asks, timers }, { asks: 0, timers: 0 });
 });
 
 test('an answer that is held leaves with its turn, and closes the question', () => {
   const { record, turn, kernel, run } = makeKernel();
   const barrier = new TestBarrier();
-  const target = record({
-    onEvent: (event, t) => {
-      t.hold(barrier);
-      t.reply((event as Note).replyTo!, 'held');
-    },
-  });
+  const target = record(holdingAnswerer(barrier));
   const { ref, log } = record();
   turn(ref, (t) => t.ask('q', target.ref, 1000, question));
-  assert.equal(kernel.inspect().openAsks, 1);
+  assert.deepEqual(log.seen, []);
   barrier.settle();
   run();
   assert.deepEqual(log.seen, [{ kind: 'reply', name: 'q', ok: true, value: 'held' }]);

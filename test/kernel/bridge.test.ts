@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import type { Message, ReplyTo } from '../../src/kernel/actor.ts';
 import type { Codec } from '../../src/kernel/wire.ts';
 import { homeWorker } from '../../src/kernel/registry.ts';
+import { Tally } from '../../src/kernel/tally.ts';
 import { doing, kinds, makeKernel, makeLog, note, numbers, recorder, TestCluster } from './fixture.ts';
 import type { Log, Note, TestKernel } from './fixture.ts';
 import type { KernelLimits } from '../../src/kernel/limits.ts';
@@ -258,6 +259,66 @@ test('a worker that dies: monitors are told, questions fail, what was not posted
   assert.equal(here.kernel.send(target.ref, note(8)), false);
   const { monitors, asks, timers } = here.kernel.inspect();
   assert.deepEqual({ monitors, asks, timers }, { monitors: 0, asks: 0, timers: 0 });
+});
+
+test('a worker that dies: what it had not taken out of its port comes back, what it had taken does not', () => {
+  const { cluster, logOf } = setup();
+  const here = cluster.at(0);
+  const target = cluster.at(1).record();
+  const { ref, log } = here.record();
+  const line: Line = { kind: 'line', n: 3, text: 'x', tags: ['y'] };
+  here.turn(ref, (t) => t.send(target.ref, note(1)));
+  cluster.run();
+  here.turn(ref, (t) => t.send(target.ref, note(2)));
+  here.turn(ref, (t) => {
+    t.send(target.ref, note(3));
+    t.sendTo('room', keyAt(1), line);
+    t.ask('q', target.ref, 10_000, (replyTo) => note(4, { replyTo }));
+  });
+  here.turn(ref, (t) => t.send(target.ref, note(5)));
+  cluster.port(1, 0).pump(1); // note 2 is taken, and lies in a mailbox
+  cluster.kill(1);
+  here.run();
+  assert.deepEqual(
+    log.seen.filter(({ kind }) => kind === 'bounced'),
+    [note(3), line, note(5)].map((message) => ({ kind: 'bounced', message, reason: 'worker_down' })),
+  );
+  assert.deepEqual(
+    log.seen.filter(({ kind }) => kind !== 'bounced'),
+    [{ kind: 'reply', name: 'q', ok: false, failure: 'worker_down' }],
+  );
+  assert.deepEqual(numbers(target.log.seen), [1]);
+  assert.deepEqual(logOf(keyAt(1)).seen, []);
+});
+
+test('a worker that is given up while it lives does not take what has come back to its senders', () => {
+  const { cluster } = setup();
+  const here = cluster.at(0);
+  const target = cluster.at(1).record();
+  const { ref, log } = here.record();
+  here.turn(ref, (t) => t.send(target.ref, note(1)));
+  cluster.run();
+  here.turn(ref, (t) => t.send(target.ref, note(2)));
+  const port = cluster.port(1, 0);
+  here.kernel.workerDown(1);
+  here.run();
+  assert.equal(port.waiting, 1);
+  port.pump();
+  cluster.at(1).run();
+  assert.deepEqual(log.seen, [{ kind: 'bounced', message: note(2), reason: 'worker_down' }]);
+  assert.deepEqual(numbers(target.log.seen), [1]);
+});
+
+test('a tally tells the sender how many batches were taken since it last looked; once closed no more are', () => {
+  const sender = new Tally();
+  const receiver = new Tally(sender.shared);
+  assert.equal(sender.taken(), 0);
+  assert.deepEqual([receiver.take(), receiver.take()], [true, true]);
+  assert.equal(sender.taken(), 2);
+  assert.equal(sender.taken(), 0);
+  assert.ok(receiver.take());
+  assert.equal(sender.close(), 1);
+  assert.deepEqual([receiver.take(), receiver.take()], [false, false]);
 });
 
 test('a worker that is back: its entities are reachable again, references to its old actors find nobody', () => {

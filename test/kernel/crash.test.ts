@@ -56,7 +56,7 @@ test('recover gets state, data, event and error of the crash, and says where to 
   ]);
 });
 
-test('timers, tasks, asks and held effects of the old life do not reach the new one', async () => {
+test('timers, tasks and asks of the old life do not reach the new one; what it held leaves', async () => {
   const { record, turn, kernel, run, clock } = makeKernel();
   const receiver = record();
   const silent = record();
@@ -83,10 +83,11 @@ test('timers, tasks, asks and held effects of the old life do not reach the new 
   await settle();
   run();
   assert.deepEqual(log.seen, [{ kind: 'timeout', name: 'new' }]);
-  assert.equal(receiver.log.lives, 1);
-  assert.deepEqual(receiver.log.seen, []);
+  assert.equal(receiver.log.lives, 2, 'the child was started');
+  assert.deepEqual(numbers(receiver.log.seen), [1]);
+  assert.deepEqual(silent.log.seen, []);
   const { actors, timers, asks, tasks } = kernel.inspect();
-  assert.deepEqual({ actors, timers, asks, tasks }, { actors: 3, timers: 0, asks: 0, tasks: 0 });
+  assert.deepEqual({ actors, timers, asks, tasks }, { actors: 4, timers: 0, asks: 0, tasks: 0 });
 });
 
 test('an outcome that is in the mailbox when the actor crashes is not handed to the new life; a bounce is', async () => {
@@ -274,8 +275,8 @@ test('kernel.crash: at once without touching the mail, or in place of the next m
   assert.equal(kernel.crash(ref, new Error('nobody')), false);
 });
 
-test('an injected crash does not wait for a barrier: it drops what is held', () => {
-  const { record, kernel, run, turn } = makeKernel({ limits: { maxHeldTurns: 1 } });
+test('an injected crash does not wait for a barrier and drops nothing that is held; at maxHeldTurns the rebuilding waits', () => {
+  const { record, kernel, run, turn, crashes } = makeKernel({ limits: { maxHeldTurns: 2 } });
   const receiver = record();
   const { ref, log } = record();
   const barrier = new TestBarrier();
@@ -286,9 +287,17 @@ test('an injected crash does not wait for a barrier: it drops what is held', () 
   kernel.crash(ref, new Error('drill'));
   run();
   assert.equal(log.lives, 2);
+  assert.equal(kernel.inspect().machines[0]!.heldTurns, 2, 'that of init waits, too');
+  kernel.crash(ref, new Error('drill'));
+  run();
+  assert.equal(crashes.length, 2);
+  assert.equal(log.lives, 2);
+  assert.equal(kernel.inspect().machines[0]!.heldTurns, 2);
+  assert.ok(kernel.list().some(({ state }) => state === 'recovering'));
   barrier.settle();
   run();
-  assert.deepEqual(receiver.log.seen, []);
+  assert.equal(log.lives, 3);
+  assert.deepEqual(numbers(receiver.log.seen), [1]);
 });
 
 test('kill ends an actor whatever it has to do; its mail goes back', () => {

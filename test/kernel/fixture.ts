@@ -143,6 +143,39 @@ export class TestBarrier implements Barrier {
   }
 }
 
+/**
+ * What turns did against what left of them: every turn that ended well notes itself as its last step, and its effect
+ * does when it leaves. `drop` says that what has not left will not.
+ */
+export class Ledger {
+  readonly finished: number[] = [];
+  readonly left: number[] = [];
+  readonly dropped: number[] = [];
+
+  /** The last step of a turn. */
+  finish(turn: Turn<Message>): void {
+    const n = this.finished.length;
+    this.finished.push(n);
+    turn.effect(() => this.left.push(n));
+  }
+
+  /** Of those that have neither left nor been dropped, the oldest first. */
+  get waiting(): number[] {
+    const known = new Set([...this.left, ...this.dropped]);
+    return this.finished.filter((n) => !known.has(n));
+  }
+
+  drop(): void {
+    this.dropped.push(...this.waiting);
+  }
+
+  /** What was not dropped has left, once and in order. */
+  get expected(): number[] {
+    const dropped = new Set(this.dropped);
+    return this.finished.filter((n) => !dropped.has(n));
+  }
+}
+
 /** One end of a channel without threads: batches are cloned when posted and handed over when `pump`ed, in order. */
 export class TestPort implements BridgePort {
   peer: TestPort | undefined;

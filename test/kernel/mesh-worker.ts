@@ -119,6 +119,8 @@ const commands = {
   async inspect(): Promise<unknown> {
     return kernel.inspect();
   },
+  /** The event loop stands still from now on; see below. */
+  async stall(): Promise<void> {},
   async throw(): Promise<void> {
     setImmediate(() => {
       throw new Error('uncaught, on purpose');
@@ -137,6 +139,11 @@ export type Commands = typeof commands;
 parentPort!.on('message', (message: { id: number; name: keyof Commands; args: never[] }) => {
   if (meshed(kernel, message)) return;
   const { id, name, args } = message;
+  if (name === 'stall') {
+    parentPort!.postMessage({ id });
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+    return;
+  }
   const work = (commands[name] as (...all: never[]) => Promise<unknown>)(...args);
   work.then(
     (value) => parentPort!.postMessage({ id, value }),

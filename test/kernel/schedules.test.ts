@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ActorRef, Message, ReplyTo, Turn } from '../../src/kernel/actor.ts';
+import { homeWorker } from '../../src/kernel/registry.ts';
 import type { Codec } from '../../src/kernel/wire.ts';
-import { doing, forSeeds, makeKernel, makeLog, note, recorder, TestBarrier, TestCluster } from './fixture.ts';
-import type { Log, Note } from './fixture.ts';
+import { doing, forSeeds, Ledger, makeKernel, makeLog, note, recorder, TestBarrier, TestCluster } from './fixture.ts';
+import type { Log, Note, RecorderArgs } from './fixture.ts';
 
 const WORKERS = 3;
 const KEYS = ['k0', 'k1', 'k2', 'k3', 'k4'];
@@ -24,12 +25,35 @@ interface Sender {
   readonly worker: number;
   ref: ActorRef<Message>;
   log: Log;
+  readonly ledger: Ledger;
   n: number;
+}
+
+interface RoomArgs extends RecorderArgs {
+  readonly ledger: Ledger;
+}
+
+/** A recorder that tells `ledger` when a failed barrier, or its end, drops what it held. */
+function keeping(ledger: Ledger, intensity = { maxRestarts: 1e9, withinMs: 1 }): Partial<typeof recorder> {
+  return {
+    recover: ({ data, hasLostHeld }, { log }, turn) => {
+      if (hasLostHeld) ledger.drop();
+      log.lives++;
+      ledger.finish(turn);
+      return { state: 'one', data };
+    },
+    terminate: (_data, _state, { kind }) => {
+      // All has left, unless it is the last barrier that failed.
+      if (kind === 'crash') ledger.drop();
+    },
+    intensity,
+  };
 }
 
 function check(choose: (count: number) => number, options: Options): void {
   const barriers: TestBarrier[] = [];
   const logs = new Map<string, Log>(KEYS.map((key) => [key, makeLog()]));
+  const ledgers = new Map<string, Ledger>(KEYS.map((key) => [key, new Ledger()]));
   const hold = (turn: Turn<Message>): void => {
     if (barriers.length === 0 || choose(3) === 0) barriers.push(new TestBarrier());
     turn.hold(barriers.at(-1)!);
@@ -47,9 +71,16 @@ function check(choose: (count: number) => number, options: Options): void {
     if (isCoded) made.kernel.registerCodec('note', noteCodec);
     made.kernel.registerEntity({
       kind: 'room',
-      machine: recorder,
-      args: (key) => ({
+      // What differs between rooms comes with their arguments; a machine is shared.
+      machine: {
+        ...recorder,
+        recover: (crash, args, turn) => keeping((args as RoomArgs).ledger).recover!(crash, args, turn),
+        terminate: (data, state, reason) => keeping((data.args as RoomArgs).ledger).terminate!(data, state, reason),
+      },
+      args: (key): RoomArgs => ({
         log: logs.get(key)!,
+        ledger: ledgers.get(key)!,
+        onInit: (turn) => ledgers.get(key)!.finish(turn),
         onEvent: (event: Message, turn: Turn<Message>) => {
           if (event.kind !== 'note') return undefined;
           // Before anything else, so that a message counts as handled once only.
@@ -64,18 +95,18 @@ function check(choose: (count: number) => number, options: Options): void {
           if (choose(15) === 0) turn.stop('idle');
           const { replyTo } = event as Note;
           if (replyTo !== undefined) turn.reply(replyTo, (event as Note).n);
+          ledgers.get(key)!.finish(turn);
           return choose(5) === 0 ? 'two' : 'one';
         },
       }),
     });
     return made;
   });
-  const senders: Sender[] = Array.from({ length: 4 }, (_, index) => ({
-    name: `s${index}`,
-    worker: index % WORKERS,
-    ...cluster.at(index % WORKERS).record(),
-    n: 0,
-  }));
+  const senders: Sender[] = Array.from({ length: 4 }, (_, index) => {
+    const ledger = new Ledger();
+    return { name: `s${index}`, worker: index % WORKERS, ledger, ...cluster.at(index % WORKERS).record({}, keeping(ledger)), n: 0 };
+  });
+  /** What left its sender. */
   const sent = new Map<string, number[]>();
   const asked: { sender: Sender; name: string }[] = [];
   const died = new Set<Sender>();
@@ -96,8 +127,10 @@ function check(choose: (count: number) => number, options: Options): void {
             if (isHeld) hold(turn);
             const n = sender.n++;
             const id = `${sender.name}>${key}`;
-            sent.set(id, [...(sent.get(id) ?? []), n]);
+            turn.effect(() => sent.set(id, [...(sent.get(id) ?? []), n]));
             turn.sendTo('room', key, note(n, { from: id }));
+            if (options.withCrashes && choose(8) === 0) throw new Error('drill');
+            sender.ledger.finish(turn);
           }),
         );
         return;
@@ -112,13 +145,20 @@ function check(choose: (count: number) => number, options: Options): void {
             const name = `${sender.name}:${sender.n++}`;
             asked.push({ sender, name });
             // Without a codec: the question carries an object.
+            if (choose(4) === 0) hold(turn);
             turn.askTo(name, 'room', key, 5_000, (replyTo: ReplyTo) => ({ kind: 'question', replyTo }) as Message);
+            sender.ledger.finish(turn);
           }),
         );
         return;
       }
       case 5: {
         const { kernel } = cluster.at(cluster.alive[choose(cluster.alive.length)]!);
+        if (options.withCrashes && choose(4) === 0) {
+          const { worker, ref } = senders[choose(senders.length)]!;
+          cluster.workers[worker]?.kernel.crash(ref, new Error('drill'), choose(2) === 0 ? 'now' : 'next_message');
+          return;
+        }
         const ref = kernel.find('room', KEYS[choose(KEYS.length)]!);
         if (ref === undefined) return;
         if (choose(2) === 0) kernel.stop(ref);
@@ -139,6 +179,7 @@ function check(choose: (count: number) => number, options: Options): void {
           const worker = choose(WORKERS);
           for (const sender of senders) if (sender.worker === worker) died.add(sender);
           cluster.kill(worker);
+          for (const [key, ledger] of ledgers) if (homeWorker(key, WORKERS) === worker) ledger.drop();
         } else for (let worker = 0; worker < WORKERS; worker++) if (cluster.workers[worker] === undefined) cluster.start(worker);
         return;
       }
@@ -157,7 +198,10 @@ function check(choose: (count: number) => number, options: Options): void {
   cluster.run();
 
   const alive = senders.filter((sender) => !died.has(sender));
-  const isQuiet = !options.withCrashes && !options.withDeaths;
+  for (const { name, ledger } of alive) assert.deepEqual(ledger.left, ledger.expected, `what ${name} did has left, once and in order`);
+  for (const [key, ledger] of ledgers) assert.deepEqual(ledger.left, ledger.expected, `what ${key} did has left, once and in order`);
+  if (!options.withCrashes && !options.withDeaths)
+    for (const ledger of [...senders.map((sender) => sender.ledger), ...ledgers.values()]) assert.deepEqual(ledger.dropped, []);
   for (const key of KEYS) {
     for (const sender of senders) {
       const id = `${sender.name}>${key}`;
@@ -170,7 +214,7 @@ function check(choose: (count: number) => number, options: Options): void {
         const { message } = event as unknown as { message?: Note };
         return event.kind === 'bounced' && message?.from === id ? [message.n] : [];
       });
-      if (isQuiet) {
+      if (!options.withDeaths) {
         assert.deepEqual(got, sent.get(id) ?? [], `${id} is complete`);
         assert.deepEqual(back, []);
       }
@@ -183,7 +227,6 @@ function check(choose: (count: number) => number, options: Options): void {
     // An asker that crashed (its own commit failed) has forgotten what it asked.
     assert.ok(outcomes.length === 1 || (outcomes.length === 0 && sender.log.lives > 1), `${name} has ${outcomes.length} outcomes`);
   }
-  for (const sender of alive) assert.ok(sender.n >= 0);
 
   // Nothing is left over.
   for (const worker of cluster.alive) {

@@ -113,6 +113,19 @@ test(
   },
 );
 
+test('what was posted to a thread whose event loop stands still comes back when it is terminated', { timeout: 60_000 }, async () => {
+  await using server = await TestServer.of(2);
+  const [survivor, victim] = [server.threads[0]!, server.threads[1]!];
+  const key = keyAt(1, 2);
+  await survivor.call('tell', key);
+  assert.deepEqual(await survivor.call('report', key), { ok: true, value: { total: 1, wrong: 0 } });
+  await victim.call('stall');
+  for (let i = 0; i < 3; i++) await survivor.call('tell', key);
+  await victim.thread.terminate();
+  const bounced = { kind: 'bounced', message: { kind: 'count', from: 'tell0', n: 0 }, reason: 'worker_down' };
+  assert.deepEqual(await survivor.call('events', 3), [bounced, bounced, bounced]);
+});
+
 test('a supervisor restarts a thread that dies of an uncaught error, and the mesh reaches it', { timeout: 60_000 }, async () => {
   await using server = new TestServer(2);
   const reasons: ExitReason[] = [];

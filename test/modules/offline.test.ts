@@ -4,7 +4,9 @@ import { transcript } from '../harness/transcript.ts';
 import { childOf, textOf, type XmlElement } from '../harness/xml.ts';
 
 const SERVICE_UNAVAILABLE = `<error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>`;
-const delay = (domain: string, stamp = '{stamp}') => `<delay xmlns='urn:xmpp:delay' from='${domain}' stamp='${stamp}'>{any}</delay>`;
+/** Where there is an archive. */
+const ID = `<stanza-id xmlns='urn:xmpp:sid:0' id='{any}' by='{any}' match:optional='true'/>`;
+const delay = (domain: string, stamp = '{stamp}') => `<delay xmlns='urn:xmpp:delay' from='${domain}' stamp='${stamp}'>{any}</delay>${ID}`;
 const chat = (to: string, body: string, id = body) => `<message type='chat' id='${id}' to='${to}'><body>${body}</body></message>`;
 
 transcript('XEP-0160 §2: messages wait for the first available resource, in order, with the time they were sent', async (cast) => {
@@ -178,13 +180,13 @@ transcript(
     const forged = `<delay xmlns='urn:xmpp:delay' from='${cast.domain}' stamp='1597-01-01T00:00:00Z'/>`;
     const other = `<delay xmlns='urn:xmpp:delay' from='rooms.${cast.domain}' stamp='1597-01-01T00:00:00Z'/>`;
     await romeo.sends(`<message type='chat' id='m1' to='${juliet.full}'><body>Now</body>${forged}${other}</message>`);
-    await juliet.receives(`<message type='chat' id='m1'><body>Now</body>${other}</message>`);
+    await juliet.receives(`<message type='chat' id='m1'><body>Now</body>${other}${ID}</message>`);
     await romeo.sends(`<message type='chat' id='m2' to='${nurse.bare}'><body>Now</body>${forged}</message>`);
     await romeo.sync();
     await nurse.connects();
     await nurse.becomesAvailable();
     await nurse.receives(
-      `<message type='chat' id='m2'><body>Now</body><delay xmlns='urn:xmpp:delay' from='${cast.domain}' stamp='{year}-{any}'>{any}</delay></message>`,
+      `<message type='chat' id='m2'><body>Now</body><delay xmlns='urn:xmpp:delay' from='${cast.domain}' stamp='{year}-{any}'>{any}</delay>${ID}</message>`,
     );
     assert.notEqual(cast.captured.get('year')!.slice(0, 4), '1597');
   },
@@ -206,7 +208,7 @@ transcript(
     assert.deepEqual((await messagesOf(juliet, 122)).map(bodyOf), range(0, 122));
     await juliet.receivesNothing();
     await romeo.sends(chat(juliet.bare, '122'));
-    await juliet.receives(`<message type='chat' id='122'><body>122</body></message>`); // at once, without delay
+    await juliet.receives(`<message type='chat' id='122'><body>122</body>${ID}</message>`); // at once, without delay
   },
 );
 
@@ -354,6 +356,81 @@ transcript('XEP-0160: what a broken connection gave back is kept with its first 
   const received = await messagesOf(juliet, 1);
   assert.deepEqual(received.map(bodyOf), ['m1']);
   assert.equal(childOf(received[0]!, 'delay')!.attrs['stamp'], '2025-06-01T12:00:00.000Z');
+});
+
+const SM = 'urn:xmpp:sm:3';
+
+async function manages(client: Client, more = ''): Promise<void> {
+  await client.sends(`<enable xmlns='${SM}'${more}/>`);
+  await client.takes('<enabled/>', ({ name, ns }) => name === 'enabled' && ns === SM);
+}
+
+/** What has come under stream management, without its requests. */
+async function chatOf(client: Client): Promise<string[]> {
+  return (await client.collects()).filter(({ name }) => name === 'message').map(bodyOf);
+}
+
+transcript('XEP-0198 §5, XEP-0160: what a session had not acknowledged when it ended waits for the next', { onlyOurs: 'looks into it' }, async (cast) => {
+  const { romeo, juliet } = cast;
+  await juliet.becomesAvailable();
+  await manages(juliet);
+  for (const body of ['1', '2', '3']) await romeo.sends(chat(juliet.bare, body));
+  assert.deepEqual(await chatOf(juliet), ['1', '2', '3']);
+  await juliet.sends(`<a xmlns='${SM}' h='1'/>`);
+  await juliet.drops();
+  await romeo.sends(chat(juliet.bare, '4'));
+  await cast.advance(1_000);
+  await juliet.connects();
+  await juliet.becomesAvailable();
+  const received = await messagesOf(juliet, 3);
+  assert.deepEqual(received.map(bodyOf), ['2', '3', '4']);
+  assert.ok(received.every((message) => childOf(message, 'delay')?.attrs['stamp'] === '2025-06-01T12:00:00.000Z'));
+  await juliet.receivesNothing();
+});
+
+transcript('XEP-0198 §5, XEP-0160: also where it was to be resumed and was not', { onlyOurs: 'needs its clock' }, async (cast) => {
+  const { romeo, juliet } = cast;
+  await juliet.becomesAvailable();
+  await manages(juliet, ` resume='true' max='60'`);
+  await romeo.sends(chat(juliet.bare, '1'));
+  assert.deepEqual(await chatOf(juliet), ['1']);
+  await juliet.drops();
+  await romeo.sends(chat(juliet.bare, '2')); // for the session that may come back
+  await romeo.receivesNothing();
+  await cast.advance(61_000);
+  const chamber = cast.client('chamber');
+  await chamber.becomesAvailable();
+  assert.deepEqual((await messagesOf(chamber, 2)).map(bodyOf), ['1', '2']);
+  await chamber.receivesNothing();
+});
+
+transcript(
+  'XEP-0160 §2: what was acknowledged to nobody is kept even where the queue is full',
+  { config: { accounts: { maxOfflineMessages: 2 } } },
+  async (cast) => {
+    const { romeo, juliet } = cast;
+    await juliet.becomesAvailable();
+    await manages(juliet);
+    for (const body of ['1', '2', '3']) await romeo.sends(chat(juliet.bare, body));
+    await chatOf(juliet);
+    await juliet.drops();
+    await romeo.sends(chat(juliet.bare, '4'));
+    await romeo.receives(`<message type='error' id='4' from='${juliet.bare}'>${SERVICE_UNAVAILABLE}</message>`);
+    await juliet.connects();
+    await juliet.becomesAvailable();
+    assert.deepEqual((await messagesOf(juliet, 3)).map(bodyOf), ['1', '2', '3']);
+  },
+);
+
+transcript('XEP-0160 §2: what was refused for its size leaves room for smaller ones', { modules: { offline: { size: '1KiB' } } }, async (cast) => {
+  const { romeo } = cast;
+  const juliet = cast.offline('juliet');
+  await romeo.sends(chat(juliet.bare, 'x'.repeat(2_000), 'm1'));
+  await romeo.receives(
+    `<message type='error' id='m1'><error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/><text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>No more messages are kept for this account</text></error></message>`,
+  );
+  await romeo.sends(chat(juliet.bare, 'm2'));
+  await romeo.receivesNothing();
 });
 
 transcript('XEP-0175: an anonymous account has no queue', { config: { accounts: { anonymousHosts: ['capulet.lit'] } } }, async (cast) => {

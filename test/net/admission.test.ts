@@ -106,3 +106,88 @@ test('new limits hold for connections from then on', () => {
   admitted(admission.admit('192.0.2.1'));
   assert.equal(admission.admit('192.0.2.1'), 'too_many_connections');
 });
+
+const GUESSES = { maxLoginFailures: 3, loginFailureWindowMs: 60_000, banMs: 300_000, connectBurst: 100_000 };
+
+test('failed logins: an address with too many in the window may not connect for a while, whatever connection they came over', () => {
+  const { admission, clock } = makeAdmission(GUESSES);
+  for (let i = 0; i < 3; i++) assert.equal(admission.loginFailed('192.0.2.1'), false);
+  admission.release(admitted(admission.admit('192.0.2.1')));
+  assert.equal(admission.loginFailed('192.0.2.1'), true, 'the one too many says so');
+  assert.equal(admission.admit('192.0.2.1'), 'too_many_login_failures');
+  admitted(admission.admit('192.0.2.2'));
+  clock.advance(299_999);
+  assert.equal(admission.admit('192.0.2.1'), 'too_many_login_failures');
+  clock.advance(1);
+  admission.release(admitted(admission.admit('192.0.2.1')));
+  assert.equal(admission.bans, 1);
+  for (let i = 0; i < 3; i++) assert.equal(admission.loginFailed('192.0.2.1'), false, 'a clean start');
+});
+
+test('failed logins: a ban is told of once, and goes on while there are guesses over connections that are open', () => {
+  const { admission, clock } = makeAdmission(GUESSES);
+  const told: boolean[] = [];
+  for (let i = 0; i < 10; i++) told.push(admission.loginFailed('192.0.2.1'));
+  assert.equal(told.filter(Boolean).length, 1);
+  clock.advance(200_000);
+  assert.equal(admission.loginFailed('192.0.2.1'), false);
+  clock.advance(200_000);
+  assert.equal(admission.admit('192.0.2.1'), 'too_many_login_failures');
+  clock.advance(100_000);
+  admitted(admission.admit('192.0.2.1'));
+  assert.equal(admission.bans, 1);
+});
+
+test('failed logins: the window begins with its first, and another comes after it; who mistypes now and then is never banned', () => {
+  const { admission, clock } = makeAdmission(GUESSES);
+  for (let i = 0; i < 1_000; i++) {
+    assert.equal(admission.loginFailed('192.0.2.1'), false);
+    clock.advance(20_000);
+  }
+});
+
+test('failed logins: a successful one changes nothing for the others', () => {
+  const { admission } = makeAdmission(GUESSES);
+  for (let i = 0; i < 3; i++) admission.loginFailed('192.0.2.1');
+  admission.authenticated(admitted(admission.admit('192.0.2.1')));
+  assert.equal(admission.loginFailed('192.0.2.1'), true);
+});
+
+test('failed logins: an IPv6 /64 counts as one address', () => {
+  const { admission } = makeAdmission(GUESSES);
+  for (let i = 1; i <= 4; i++) admission.loginFailed(`2001:db8:1:2::${i}`);
+  assert.equal(admission.admit('2001:db8:1:2:ffff::9'), 'too_many_login_failures');
+  admitted(admission.admit('2001:db8:1:3::1'));
+});
+
+test('failed logins: 0 bans nobody, and exempt addresses are never banned', () => {
+  const proxies = new BlockList();
+  proxies.addSubnet('10.0.0.0', 8);
+  proxies.addSubnet('fd00::', 8, 'ipv6');
+  const { admission } = makeAdmission(GUESSES, proxies);
+  for (let i = 0; i < 100; i++) for (const address of ['10.0.0.1', 'fd00::1']) assert.equal(admission.loginFailed(address), false);
+  for (const address of ['10.0.0.1', 'fd00::1']) admitted(admission.admit(address));
+  const off = makeAdmission({ ...GUESSES, maxLoginFailures: 0 }).admission;
+  for (let i = 0; i < 100; i++) assert.equal(off.loginFailed('192.0.2.1'), false);
+  assert.equal(off.addresses, 0);
+});
+
+test('failed logins: the table is bounded, and who is banned and goes on guessing stays in it', () => {
+  const { admission } = makeAdmission({ ...GUESSES, maxRememberedAddresses: 100 });
+  for (let i = 0; i < 4; i++) admission.loginFailed('192.0.2.1');
+  for (let i = 0; i < 5_000; i++) {
+    admission.loginFailed(`10.0.${i >> 8}.${i & 255}`);
+    if (i % 50 === 0) admission.loginFailed('192.0.2.1');
+  }
+  assert.equal(admission.addresses, 100);
+  assert.equal(admission.admit('192.0.2.1'), 'too_many_login_failures');
+});
+
+test('failed logins: a banned address pays for its tries like any other: a flood is refused without a look at the ban', () => {
+  const { admission } = makeAdmission({ ...GUESSES, connectBurst: 2, connectsPerSecond: 0 });
+  for (let i = 0; i < 4; i++) admission.loginFailed('192.0.2.1');
+  assert.deepEqual(
+    Array.from({ length: 4 }, () => admission.admit('192.0.2.1')),
+    ['too_many_login_failures', 'too_many_login_failures', 'connecting_too_fast', 'connecting_too_fast'],
+  );
+});

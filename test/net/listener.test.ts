@@ -186,6 +186,32 @@ test('limits are shared by the listeners of a worker', async (t) => {
   assert.equal(second.refused.too_many_connections, 1);
 });
 
+test('who is refused is told why where that is worth it, and is closed at once, whether he reads or not', async (t) => {
+  const { port, listener, admission } = await serve(t, {
+    admission: { maxLoginFailures: 1 },
+    refusalText: (refusal) => (refusal === 'too_many_login_failures' ? '<go away/>' : undefined),
+  });
+  for (let i = 0; i < 2; i++) admission.loginFailed('127.0.0.1');
+  const client = await connectPlain(t, port);
+  await client.closing();
+  assert.deepEqual([client.text, client.error], ['<go away/>', undefined]);
+  const deaf = await connectPlain(t, port);
+  deaf.socket.pause();
+  while (listener.refused.too_many_login_failures < 2) await new Promise(setImmediate);
+  assert.deepEqual([listener.connections, admission.open], [0, 0]);
+});
+
+test('under direct TLS nobody is told why he is refused: he is reset', async (t) => {
+  const { port, admission } = await serve(t, {
+    kind: 'direct_tls',
+    tls: makeTls(t).tls,
+    admission: { maxLoginFailures: 1 },
+    refusalText: () => '<go away/>',
+  });
+  for (let i = 0; i < 2; i++) admission.loginFailed('127.0.0.1');
+  await refused(t, port);
+});
+
 test('close stops accepting; connections stay', async (t) => {
   const { port, accepted, listener } = await serve(t);
   const client = await connectPlain(t, port);

@@ -179,6 +179,19 @@ test('a client that ends while the owner is paused is noticed after what it said
   assert.deepEqual(owner.events, ['bytes', 'closed']);
 });
 
+test('a client that ends while the owner is paused with nothing to read is not noticed before the owner reads', () => {
+  const { server, client } = memoryPair();
+  const owner = new Owner(server);
+  client.write('last words');
+  server.pause();
+  client.end();
+  client.settle();
+  assert.deepEqual([owner.events, client.isClosed], [['bytes'], false]);
+  server.resume();
+  client.settle();
+  assert.deepEqual(owner.events, ['bytes', 'closed']);
+});
+
 test('a reset is an error for the owner, and what was under way is lost', () => {
   const { server, client } = memoryPair();
   const owner = new Owner(server);

@@ -201,6 +201,24 @@ test('the end tag gives a close frame; only white space may follow', () => {
   assert.equal(framer.next()?.kind, 'error');
 });
 
+test('white space is counted between two elements, and anew after a rest of the peer', () => {
+  const framer = new Framer({ limits: { ...LIMITS_OF_CLIENT, maxWhitespaceBytes: 10 } });
+  framer.push(Buffer.from(HEADER));
+  assert.equal(framer.next()?.kind, 'open');
+  for (let i = 0; i < 3; i++) {
+    framer.push(Buffer.from(' '.repeat(10)));
+    assert.equal(framer.next(), undefined);
+    framer.forgiveWhiteSpace();
+  }
+  framer.push(Buffer.from(`${' '.repeat(10)}<a/>${' '.repeat(10)}`));
+  assert.equal(framer.next()?.kind, 'element');
+  assert.equal(framer.next(), undefined);
+  framer.push(Buffer.from(' '));
+  assert.equal(framer.next()?.kind, 'error');
+  framer.forgiveWhiteSpace();
+  assert.equal(framer.next()?.kind, 'error');
+});
+
 test('after an error there is only that error', () => {
   const framer = openFramer();
   framer.push(Buffer.from('<a>&bad;</a><b/>'));

@@ -31,6 +31,18 @@ export function broadcastAvailable(stanza: Stanza, account: AccountContext, sess
   return true;
 }
 
+/**
+ * A session goes on whose account was loaded anew: what its client was shown may be old, and so may be what others know of it.
+ * XEP-0198 §5: the client itself does not say it again.
+ */
+export function refreshPresence(account: AccountContext, session: Session): void {
+  const { presence } = session;
+  if (presence === undefined) return;
+  toSubscribers(account, presence);
+  showOwnResources(account, session);
+  probeContacts(account, session);
+}
+
 /** The client says to all that it is not available any more; it stays connected. §4.5.2 */
 export function broadcastUnavailable(stanza: Stanza, account: AccountContext, session: Session): true {
   const wasAvailable = session.isAvailable;

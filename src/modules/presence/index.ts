@@ -8,7 +8,7 @@ import type { StanzaError } from '../../xmpp/stanza-error.ts';
 import type { Stanza } from '../../xmpp/stanza.ts';
 import { ABSENCE, ABSENCES } from './absence.ts';
 import { receiveSubscription } from './being-subscribed.ts';
-import { broadcastAvailable, broadcastUnavailable, sayUnavailable } from './broadcast.ts';
+import { broadcastAvailable, broadcastUnavailable, refreshPresence, sayUnavailable } from './broadcast.ts';
 import { forgetDirected, sendDirected } from './directed.ts';
 import { answerProbe } from './probe.ts';
 import { sendSubscription } from './subscribing.ts';
@@ -26,6 +26,9 @@ export default defineModule({
     user_send_presence: { phase: 'deliver', run: fromClient },
     user_receive_presence: { phase: 'deliver', run: fromContact },
     session_closing: sayUnavailable,
+    session_resumed: (account, session, isRestored) => {
+      if (isRestored) refreshPresence(account, session);
+    },
   },
 });
 

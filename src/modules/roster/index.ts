@@ -9,6 +9,7 @@ import { hasRoomFor, removeItem, ROSTER, rosterOf, saveItem, sendDelta, sendRost
 import { endAllSubscriptions, endSubscriptions } from './ending.ts';
 import { blankItem, ITEMS, NS_ROSTER } from './item.ts';
 import { ROSTER_OPTIONS } from './options.ts';
+import { ROSTER_PORTABLE } from './portable.ts';
 import { REQUESTS } from './request.ts';
 import { CHANGES } from './roster.ts';
 import { readRosterSet } from './roster-set.ts';
@@ -31,6 +32,7 @@ export default defineModule({
   ],
   config: ROSTER_OPTIONS,
   tables: [ITEMS, REQUESTS, CHANGES],
+  portable: ROSTER_PORTABLE,
   slots: [ROSTER],
   features: [NS_ROSTER],
   streamFeatures: (_stream, isAuthenticated) => (isAuthenticated ? [VERSIONING] : []), // RFC 6121 §2.6.1

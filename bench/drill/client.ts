@@ -1,0 +1,446 @@
+/**
+ * A client with stream management (XEP-0198) that does exactly what the specification says, and whose connection can be broken in
+ * every way. It comes back by itself until it is stopped.
+ *
+ *   queue    [ acknowledged ][ written, not acknowledged ][ not written ]
+ *              dropped         resent after a resumption     waits for a connection
+ */
+import type { Frame } from '../../src/xml/frame.ts';
+import { logIn, openStream, type Credentials } from './login.ts';
+import type { SentMessage } from './checker.ts';
+import { attribute, Wire, type Target } from './wire.ts';
+
+const SM = 'urn:xmpp:sm:3';
+const CLIENT = 'jabber:client';
+const BIND = 'urn:ietf:params:xml:ns:xmpp-bind';
+const MAM = 'urn:xmpp:mam:2';
+
+/** While something is unacknowledged and nothing is sent, the server is asked this often. */
+const REQUEST_MS = 200;
+/** Between attempts to connect. */
+const RETRY_MS = 50;
+const MAX_RETRY_MS = 400;
+const MAX_SLEEP_MS = 60_000;
+/** Stanzas after which clients that acknowledge unasked do so. */
+const UNASKED_EVERY = 10;
+const MAX_EVENTS = 400;
+
+/** The server does not offer stream management: there is nothing to drill. */
+export class NoStreamManagement extends Error {}
+
+/** How a time without a connection ended. */
+export type Return = 'resumed' | 'refused' | 'anew';
+
+export interface ClientOptions {
+  readonly target: Target;
+  readonly credentials: Credentials;
+  readonly resource: string;
+  /** It acknowledges also where the server has not asked. */
+  readonly acknowledgesUnasked: boolean;
+  /** A message with a body has come. */
+  readonly onMessage: (body: string, from: string, archiveId: string | undefined) => void;
+  /** A message came back as an error. */
+  readonly onReturned: (id: string, body: string) => void;
+  /** The session has lost its connection. */
+  readonly onLost: (reason: string) => void;
+  readonly onBack: (how: Return) => void;
+  /** The server broke XEP-0198. */
+  readonly onViolation: (text: string) => void;
+}
+
+interface Outgoing {
+  readonly xml: string;
+  /** Undefined for what belongs to its session and is not repeated in another. */
+  readonly message: SentMessage | undefined;
+  readonly sentAtMs: number;
+  isWritten: boolean;
+}
+
+interface Request {
+  readonly resolve: (frame: Frame) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** One message of an archive. */
+export interface ArchiveEntry {
+  readonly id: string;
+  readonly body: string;
+}
+
+export class DrillClient {
+  readonly bare: string;
+  readonly full: string;
+  /** Sessions that the server refused to resume, so far. */
+  failures = 0;
+  /** What happened to it, newest last, with times; for those who look for the cause of a failure. */
+  readonly events: string[] = [];
+  private readonly options: ClientOptions;
+  private wire: Wire | undefined;
+  private isFlowing = false;
+  private isStopped = false;
+  private awayUntilMs = 0;
+  private wakeUp: (() => void) | undefined;
+
+  private smId: string | undefined;
+  /** The session was refused, and there is no other yet. */
+  private isRefused = false;
+  /** Stanzas of this session that were handled here: our `h`. */
+  private handled = 0;
+  /** The server's latest `h`. */
+  private acknowledged = 0;
+  private queue: Outgoing[] = [];
+  /** Of `queue`, how many were written in this session. */
+  private written = 0;
+  private requestTimer: NodeJS.Timeout | undefined;
+  private readonly requests = new Map<string, Request>();
+  private nextId = 0;
+  private archivePage: ArchiveEntry[] = [];
+  private over: Promise<void> | undefined;
+
+  constructor(options: ClientOptions) {
+    this.options = options;
+    this.bare = `${options.credentials.local}@${options.target.domain}`;
+    this.full = `${this.bare}/${options.resource}`;
+  }
+
+  /** Its session has a connection. */
+  get isOnline(): boolean {
+    return this.isFlowing;
+  }
+
+  /** Stanzas that the server has not acknowledged. */
+  get unacknowledged(): number {
+    return this.queue.length;
+  }
+
+  /** Connects and stays connected until `stop`. Rejects only with NoStreamManagement. */
+  start(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.over = this.live(resolve).catch((error: Error) => {
+        this.isStopped = true;
+        reject(error);
+      });
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.isStopped = true;
+    clearTimeout(this.requestTimer);
+    this.wire?.destroy('the drill is over');
+    this.wakeUp?.();
+    await this.over;
+  }
+
+  /** Sends what may have to be sent again in another session. */
+  sendMessage(xml: string, message: SentMessage): void {
+    this.enqueue(xml, message);
+  }
+
+  /** Asks for an acknowledgement of what was sent. */
+  requestAck(): void {
+    if (this.isFlowing) this.wire!.write(`<r xmlns='${SM}'/>`);
+  }
+
+  /** Breaks the connection, in whatever state it is. */
+  cut(why: string): void {
+    this.note(`fault: ${why}`);
+    this.wire?.destroy(why);
+  }
+
+  /** Leaves the connection as it is, reads and writes no more on it, and comes back on another. */
+  goHalfOpen(why: string): void {
+    this.note(`fault: ${why}`);
+    this.wire?.abandon(why);
+  }
+
+  /** Is cut off and does not come back before `ms` milliseconds have passed, or `comeBack` is called. */
+  goAway(ms: number, why: string): void {
+    this.awayUntilMs = performance.now() + ms;
+    this.cut(why);
+  }
+
+  comeBack(): void {
+    this.awayUntilMs = 0;
+    this.wakeUp?.();
+  }
+
+  /** Asks; for times without faults. Rejects when the session ends first. */
+  ask(type: 'get' | 'set', to: string, payload: string): Promise<Frame> {
+    return new Promise((resolve, reject) => {
+      const id = `q${this.nextId++}`;
+      this.requests.set(id, { resolve, reject });
+      this.enqueue(`<iq type='${type}' id='${id}' to='${to}'>${payload}</iq>`, undefined);
+      this.requestAck();
+    });
+  }
+
+  /** XEP-0313; undefined where the account has no archive. */
+  async readArchive(pageSize = 200): Promise<ArchiveEntry[] | undefined> {
+    const features = await this.ask('get', this.bare, `<query xmlns='http://jabber.org/protocol/disco#info'/>`);
+    if (!features.body.includes(MAM)) return undefined;
+    const entries: ArchiveEntry[] = [];
+    let after = '';
+    for (;;) {
+      this.archivePage = [];
+      const rsm = `<set xmlns='http://jabber.org/protocol/rsm'><max>${pageSize}</max>${after === '' ? '' : `<after>${after}</after>`}</set>`;
+      const form = `<x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE' type='hidden'><value>${MAM}</value></field></x>`;
+      const answer = await this.ask('set', this.bare, `<query xmlns='${MAM}' queryid='drill'>${form}${rsm}</query>`);
+      if (attribute(answer, 'type') !== 'result') throw new Error(`the archive cannot be read: ${answer.body}`);
+      entries.push(...this.archivePage);
+      const last = /<last>([^<]*)<\/last>/.exec(answer.body)?.[1];
+      const isComplete = /<fin\b[^>]*\scomplete=['"](?:true|1)['"]/.test(answer.body);
+      if (isComplete || last === undefined || this.archivePage.length === 0) return entries;
+      after = last;
+    }
+  }
+
+  private async live(whenOnline: () => void): Promise<void> {
+    let failures = 0;
+    while (!this.isStopped) {
+      await this.waitUntilBack();
+      if (this.isStopped) return;
+      try {
+        const { promise, resolve } = Promise.withResolvers<string>();
+        const how = await this.connect();
+        failures = 0;
+        this.isFlowing = true;
+        // Before the first frame of the session is looked at.
+        this.options.onBack(how);
+        whenOnline();
+        this.beginSession(how, resolve);
+        const reason = await promise;
+        this.note(`lost: ${reason}`);
+        this.options.onLost(reason);
+      } catch (error) {
+        if (error instanceof NoStreamManagement) throw error;
+        this.note(`attempt failed: ${(error as Error).message}`);
+        this.wire?.destroy('negotiation failed');
+        failures++;
+        await this.sleep(Math.min(RETRY_MS * failures, MAX_RETRY_MS));
+      }
+    }
+  }
+
+  private beginSession(how: Return, over: (reason: string) => void): void {
+    const wire = this.wire!;
+    if (how !== 'resumed') this.beginAnew();
+    this.flush();
+    this.requestAck();
+    this.armRequest();
+    wire.flow({
+      frame: (frame) => this.take(wire, frame),
+      closed: (reason) => {
+        this.isFlowing = false;
+        clearTimeout(this.requestTimer);
+        over(reason);
+      },
+    });
+  }
+
+  /** What belonged to the old session is void; its messages are sent again, with the time they were first sent at. XEP-0198 §Acks */
+  private beginAnew(): void {
+    const { queue } = this;
+    this.queue = [{ xml: '<presence/>', message: undefined, sentAtMs: Date.now(), isWritten: false }];
+    this.written = 0;
+    for (const { reject } of this.requests.values()) reject(new Error('the session was not resumed'));
+    this.requests.clear();
+    for (const { xml, message, sentAtMs, isWritten } of queue) {
+      if (message === undefined) continue;
+      if (isWritten) message.isResent = true;
+      const delayed = isWritten ? withDelay(xml, sentAtMs) : xml;
+      this.queue.push({ xml: delayed, message, sentAtMs, isWritten });
+    }
+  }
+
+  private async connect(): Promise<Return> {
+    const { target, credentials } = this.options;
+    const wire = await Wire.open(target);
+    this.wire = wire;
+    await logIn(wire, await openStream(wire, target), credentials);
+    const features = await openStream(wire, target);
+    if (!features.children.some(({ ns }) => ns === SM)) throw new NoStreamManagement('the server does not offer stream management');
+    if (this.smId !== undefined && (await this.resume(wire))) return 'resumed';
+    await this.bind(wire);
+    const { isRefused } = this;
+    this.isRefused = false;
+    return isRefused ? 'refused' : 'anew';
+  }
+
+  /** False: refused, and the stream can be used to bind. XEP-0198 §Resumption */
+  private async resume(wire: Wire): Promise<boolean> {
+    wire.write(`<resume xmlns='${SM}' h='${this.handled}' previd='${escapeAttribute(this.smId!)}'/>`);
+    const answer = await wire.next();
+    const h = attribute(answer, 'h');
+    if (answer.ns !== SM || (answer.name !== 'resumed' && answer.name !== 'failed')) {
+      this.options.onViolation(`<resume/> was answered with <${answer.name} xmlns='${answer.ns}'>${answer.body}`);
+      throw new Error('neither resumed nor failed');
+    }
+    if (answer.name === 'failed') {
+      this.note(`refused: ${answer.body} h=${h ?? 'none'}`);
+      if (h !== undefined) this.acknowledge(h, 'failed');
+      this.failures++;
+      this.isRefused = true;
+      this.smId = undefined;
+      return false;
+    }
+    if (attribute(answer, 'previd') !== this.smId) this.options.onViolation(`<resumed/> has another previd than <resume/>`);
+    if (h === undefined) this.options.onViolation('<resumed/> without h');
+    else this.acknowledge(h, 'resumed');
+    this.note(`resumed: our h ${this.handled}, the server's ${h}, ${this.queue.length} to send`);
+    this.written = 0; // all that is left is sent again, in order
+    return true;
+  }
+
+  private async bind(wire: Wire): Promise<void> {
+    wire.write(`<iq type='set' id='bind'><bind xmlns='${BIND}'><resource>${this.options.resource}</resource></bind></iq>`);
+    const bound = await this.answerTo(wire, ({ name }) => name === 'iq');
+    const jid = /<jid>([^<]+)<\/jid>/.exec(bound.body)?.[1];
+    if (jid !== this.full) throw new Error(`bound as ${jid ?? bound.body}`);
+    wire.write(`<enable xmlns='${SM}' resume='true'/>`);
+    const enabled = await this.answerTo(wire, ({ ns }) => ns === SM);
+    const resumes = attribute(enabled, 'resume');
+    const id = attribute(enabled, 'id');
+    if (enabled.name !== 'enabled' || id === undefined || (resumes !== 'true' && resumes !== '1'))
+      throw new NoStreamManagement(`<enable resume='true'/> was answered with <${enabled.name} ${enabled.attrs.join(' ')}>${enabled.body}`);
+    this.smId = id;
+    this.handled = 0;
+    this.acknowledged = 0;
+    this.note(`new session ${id}`);
+  }
+
+  /** Stanzas may come as soon as a resource is bound; without stream management nobody counts them. */
+  private async answerTo(wire: Wire, isAnswer: (frame: Frame) => boolean): Promise<Frame> {
+    for (;;) {
+      const frame = await wire.next();
+      if (isAnswer(frame)) return frame;
+      if (frame.ns !== CLIENT) throw new Error(`got <${frame.name}>${frame.body}`);
+      this.handle(frame);
+    }
+  }
+
+  private take(wire: Wire, frame: Frame): boolean {
+    if (frame.ns === CLIENT) {
+      this.handle(frame);
+      this.handled = (this.handled + 1) >>> 0;
+      if (this.options.acknowledgesUnasked && this.handled % UNASKED_EVERY === 0) wire.write(`<a xmlns='${SM}' h='${this.handled}'/>`);
+      return true;
+    }
+    if (frame.ns === SM && frame.name === 'r') {
+      wire.write(`<a xmlns='${SM}' h='${this.handled}'/>`);
+      return true;
+    }
+    if (frame.ns === SM && frame.name === 'a') {
+      const h = attribute(frame, 'h');
+      if (h === undefined) this.options.onViolation('<a/> without h');
+      else this.acknowledge(h, 'a');
+      return true;
+    }
+    wire.destroy(frame.kind === 'close' ? 'the server ended the stream' : `<${frame.name}>${frame.body}`);
+    return false;
+  }
+
+  private handle(frame: Frame): void {
+    if (frame.name === 'iq') {
+      const id = attribute(frame, 'id') ?? '';
+      const request = this.requests.get(id);
+      this.requests.delete(id);
+      request?.resolve(frame);
+      return;
+    }
+    if (frame.name !== 'message') return;
+    if (frame.children.some(({ name, ns }) => name === 'result' && ns === MAM)) {
+      const id = /<result\b[^>]*?\sid=(['"])([^'"]*)\1/.exec(frame.body)?.[2] ?? '';
+      this.archivePage.push({ id, body: bodyOf(frame.body) });
+      return;
+    }
+    if (attribute(frame, 'type') === 'error') {
+      this.options.onReturned(attribute(frame, 'id') ?? '', frame.body);
+      return;
+    }
+    if (!frame.children.some(({ name }) => name === 'body')) return;
+    this.options.onMessage(bodyOf(frame.body), attribute(frame, 'from') ?? '', this.archiveIdIn(frame.body));
+  }
+
+  private archiveIdIn(body: string): string | undefined {
+    for (const [tag] of body.matchAll(/<stanza-id\b[^>]*>/g)) {
+      if (/\sby=(['"])([^'"]*)\1/.exec(tag)?.[2] === this.bare) return /\sid=(['"])([^'"]*)\1/.exec(tag)?.[2];
+    }
+    return undefined;
+  }
+
+  /** Takes the server's `h`: everything it covers is the server's from now on. */
+  private acknowledge(text: string, where: string): void {
+    const h = Number(text);
+    const count = (h - this.acknowledged) >>> 0;
+    if (count > this.written) {
+      const wentBack = (this.acknowledged - h) >>> 0;
+      const what = wentBack < 0x8000_0000 ? `takes back ${wentBack} acknowledgements` : `acknowledges ${count} of ${this.written} stanzas`;
+      this.note(`violation: <${where} h='${text}'/> ${what}`);
+      this.options.onViolation(`<${where} h='${text}'/> ${what}`);
+      this.acknowledged = h; // the numbers of what is sent from now on continue the server's
+      return;
+    }
+    this.acknowledged = h >>> 0;
+    for (const { message } of this.queue.splice(0, count)) if (message !== undefined) message.isAcknowledged = true;
+    this.written -= count;
+  }
+
+  private enqueue(xml: string, message: SentMessage | undefined): void {
+    this.queue.push({ xml, message, sentAtMs: Date.now(), isWritten: false });
+    if (this.isFlowing) this.flush();
+  }
+
+  private flush(): void {
+    const { queue } = this;
+    let text = '';
+    for (; this.written < queue.length; this.written++) {
+      const outgoing = queue[this.written]!;
+      outgoing.isWritten = true;
+      text += outgoing.xml;
+    }
+    if (text !== '') this.wire!.write(text);
+  }
+
+  private armRequest(): void {
+    clearTimeout(this.requestTimer);
+    this.requestTimer = setTimeout(() => {
+      if (this.queue.length > 0) this.requestAck();
+      this.armRequest();
+    }, REQUEST_MS);
+  }
+
+  private async waitUntilBack(): Promise<void> {
+    for (;;) {
+      const ms = this.awayUntilMs - performance.now();
+      if (ms <= 0 || this.isStopped) return;
+      await this.sleep(Math.min(ms, MAX_SLEEP_MS)); // comeBack ends it
+    }
+  }
+
+  private sleep(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      this.wakeUp = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  private note(text: string): void {
+    if (this.events.length >= MAX_EVENTS) this.events.splice(0, MAX_EVENTS / 2);
+    this.events.push(`${(performance.now() / 1_000).toFixed(3)} ${text}`);
+  }
+}
+
+function bodyOf(xml: string): string {
+  return /<body(?:\s[^>]*)?>([^<]*)<\/body>/.exec(xml)?.[1] ?? '';
+}
+
+/** XEP-0203: when it was sent at first. A message that is resent twice keeps the first time. */
+function withDelay(xml: string, sentAtMs: number): string {
+  if (xml.includes('urn:xmpp:delay')) return xml;
+  return xml.replace('</message>', `<delay xmlns='urn:xmpp:delay' stamp='${new Date(sentAtMs).toISOString()}'/></message>`);
+}
+
+const escapeAttribute = (text: string): string => text.replace(/&/g, '&amp;').replace(/</g, '&lt;').replace(/'/g, '&apos;');

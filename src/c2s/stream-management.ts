@@ -1,0 +1,339 @@
+/**
+ * Stream management on a client's stream. XEP-0198. What is to be acknowledged and sent again is the account's business
+ * (towards the client) and that of `Given` (towards the account); here are the elements that say so, and the two counts.
+ */
+import type { KernelEvent } from '../kernel/actor.ts';
+import { CREDIT_WINDOW, type ResumeAnswer, type SmAnswer, type Unbind } from '../core/messages.ts';
+import { attributeOf, STREAM_END } from '../stream/header.ts';
+import { el } from '../xml/element.ts';
+import type { Frame } from '../xml/frame.ts';
+import { escapeAttr, serialize } from '../xml/serialize.ts';
+import { NS } from '../xmpp/namespaces.ts';
+import type { Condition } from '../xmpp/stanza-error.ts';
+import { streamErrorElement } from '../xmpp/stream-error.ts';
+import { askTaken, RESEND_MS } from './to-account.ts';
+import { beginSession, type C2sState, type Connection } from './connection.ts';
+import { Given } from './given.ts';
+
+export const NS_SM = 'urn:xmpp:sm:3';
+
+/** Counts wrap at 2^32. §4 */
+export const COUNT_RANGE = 2 ** 32;
+/** Stanzas, or time, after which the client is asked what it has got. */
+const REQUEST_AFTER = 16;
+const REQUEST_AFTER_MS = 1_000;
+/** A client that says nothing at all for so long after it was asked is gone. */
+const ACK_TIMEOUT_MS = 60_000;
+/** The client is told without asking after so many of its stanzas. */
+const TELL_AFTER = CREDIT_WINDOW / 2;
+const ENABLE_TIMEOUT_MS = 15_000;
+/** Of an account that is restarted, or has no room in its mailbox. */
+const MAX_ENABLE_TRIES = 5;
+const RESUME_TIMEOUT_MS = 15_000;
+const REQUEST = `<r xmlns='${NS_SM}'/>`;
+
+/** What the stream knows of it, from `<enable/>` or `<resume/>` on. */
+export class StreamManagement {
+  /** `<enabled/>` is out. */
+  isOn = false;
+  /** Number of the last stanza before the client began to count. */
+  base: number;
+  readonly isResumable: boolean;
+  /** As the client wished. */
+  readonly maxSeconds: number | undefined;
+  token: string | undefined = undefined;
+  /** How often the account was asked for it, and whether an answer is to come. */
+  tries = 0;
+  isAsked = false;
+  /** `taken` when the client was told last. */
+  told: number;
+  /** What need not be asked for any more: `received` at our last `<r/>`, or more where the client said so; when that was, and whether an `<a/>` has come since. */
+  requestedSeq = 0;
+  requestedAtMs = 0;
+  isAckAwaited = false;
+  /** Timers that run. Neither is started anew for each stanza. */
+  isRequestDue = false;
+  isTimeoutDue = false;
+
+  constructor(base: number, isResumable: boolean, maxSeconds: number | undefined) {
+    this.base = this.told = base;
+    this.isResumable = isResumable;
+    this.maxSeconds = maxSeconds;
+  }
+}
+
+/** Of an `h`: xs:unsignedInt. Undefined where it is none. §10 */
+export function parseCount(text: string | undefined): number | undefined {
+  if (text === undefined || !/^[0-9]{1,20}$/.test(text.trim())) return undefined;
+  const count = Number(text);
+  return count < COUNT_RANGE ? count : undefined;
+}
+
+/** The number nearest to `known` that `h` may stand for: before it only where that is nearer, and there is such a number. §4 */
+export function unwrapCount(h: number, known: number): number {
+  const ahead = (h - (known % COUNT_RANGE) + COUNT_RANGE) % COUNT_RANGE;
+  const before = known + ahead - COUNT_RANGE;
+  return ahead >= COUNT_RANGE / 2 && before >= 0 ? before : known + ahead;
+}
+
+/** xs:boolean. */
+function parseBoolean(text: string | undefined): boolean | undefined {
+  if (text === undefined || text === 'false' || text === '0') return false;
+  return text === 'true' || text === '1' ? true : undefined;
+}
+
+/** xs:positiveInteger, as far as anybody means it. */
+function parseSeconds(text: string): number | undefined {
+  return /^[0-9]{1,9}$/.test(text) && Number(text) > 0 ? Number(text) : undefined;
+}
+
+/** An element of this namespace within a session. */
+export function manage(c: Connection, frame: Frame): C2sState {
+  const { sm } = c.session!;
+  switch (frame.name) {
+    case 'r':
+      if (sm === undefined) break;
+      askTaken(c, true); // §4
+      return nextFrame(c);
+    case 'a':
+      if (sm === undefined) break;
+      return acknowledged(c, frame, sm);
+    case 'enable':
+      if (sm !== undefined) break; // §3
+      return enable(c, frame);
+    case 'resume': // §5: before a resource is bound
+      break;
+    default:
+      return c.fail('unsupported-stanza-type'); // RFC 6120 §4.9.3.24
+  }
+  failed(c, 'unexpected-request');
+  return nextFrame(c);
+}
+
+/** The same before there is a session: §3, §5. */
+export function manageBeforeBind(c: Connection, frame: Frame, state: C2sState): C2sState {
+  if (frame.name === 'resume' && state === 'wait_for_bind') return resume(c, frame);
+  if (frame.name !== 'enable' && frame.name !== 'resume' && frame.name !== 'r' && frame.name !== 'a') {
+    return c.fail('unsupported-stanza-type');
+  }
+  failed(c, 'unexpected-request');
+  c.link.request(1);
+  return state;
+}
+
+/** Last in a turn: what comes from no credit is paid for at once. */
+function nextFrame(c: Connection): C2sState {
+  c.link.request(1);
+  return 'session_established';
+}
+
+/** §6 */
+export function failed(c: Connection, condition: Condition, h?: number): void {
+  const count = h === undefined ? undefined : String(h % COUNT_RANGE);
+  c.link.write(serialize(el('failed', NS_SM, { h: count }, el(condition, NS.stanzaErrors)), NS.client));
+}
+
+function enable(c: Connection, frame: Frame): C2sState {
+  const isResumable = parseBoolean(attributeOf(frame, 'resume'));
+  const max = attributeOf(frame, 'max');
+  const maxSeconds = max === undefined ? undefined : parseSeconds(max);
+  if (isResumable === undefined || (max !== undefined && maxSeconds === undefined)) {
+    failed(c, 'bad-request');
+    return nextFrame(c);
+  }
+  const session = c.session!;
+  const sm = new StreamManagement(session.given.count, isResumable, maxSeconds);
+  askToEnable(c, sm);
+  c.link.request(1);
+  session.sm = sm;
+  return 'session_established';
+}
+
+/** Nothing where it has been answered, or is being asked. */
+export function askToEnable(c: Connection, sm: StreamManagement): void {
+  const { account, identity } = c.session!;
+  if (sm.isOn || sm.isAsked) return;
+  sm.isAsked = true;
+  sm.tries++;
+  c.turn.ask('sm_enable', account, ENABLE_TIMEOUT_MS, (replyTo) => ({
+    kind: 'sm_enable' as const,
+    replyTo,
+    sid: identity.sid,
+    isResumable: sm.isResumable,
+    maxSeconds: sm.maxSeconds,
+    base: sm.base,
+  }));
+}
+
+/** The account has, or has not, begun to number what it sends. Whatever the state is that this is told in, it stays `state`. */
+export function enableAnswered(c: Connection, event: Extract<KernelEvent, { kind: 'reply' }>, state: C2sState): C2sState {
+  const session = c.session!;
+  const { sm } = session;
+  if (sm === undefined || sm.isOn) return state;
+  sm.isAsked = false;
+  if (!event.ok) {
+    // It may come to it yet, and one side would count what the other does not.
+    if (event.failure === 'timeout') return c.closeFor('account_unreachable');
+    if (sm.tries < MAX_ENABLE_TRIES) {
+      c.turn.timer('enable', RESEND_MS);
+      return state;
+    }
+  }
+  const answer: SmAnswer = event.ok ? (event.value as SmAnswer) : { ok: false };
+  // Numbered pushes that the client did not count: an earlier answer was lost, in a crash of this actor.
+  if (answer.ok ? session.received > 0 : event.ok && sm.tries > 1) return c.closeFor('account_unreachable');
+  if (!answer.ok) {
+    session.sm = undefined;
+    failed(c, 'internal-server-error');
+    return state;
+  }
+  sm.isOn = true;
+  sm.token = answer.token;
+  const attrs = answer.token === undefined ? {} : { id: answer.token, resume: 'true', max: String(answer.maxSeconds) };
+  c.link.write(serialize(el('enabled', NS_SM, attrs), NS.client));
+  if (c.isAckPending) writeAck(c, sm);
+  c.isAckPending = false;
+  return state;
+}
+
+/** What the client is told of its own stanzas. §4 */
+export function writeAck(c: Connection, sm: StreamManagement): void {
+  const { taken } = c.session!.given;
+  sm.told = taken;
+  c.link.write(`<a xmlns='${NS_SM}' h='${countOf(taken - sm.base)}'/>`);
+}
+
+/** Stanzas before `<enable/>` may still be on their way. */
+const countOf = (handled: number): number => Math.max(handled, 0) % COUNT_RANGE;
+
+/** Some credit has come, perhaps as the answer that the client waits for. */
+export function tellClient(c: Connection, isOwed: boolean): void {
+  const { sm, given } = c.session!;
+  if (sm === undefined || !sm.isOn) {
+    if (isOwed) c.isAckPending = true;
+  } else if (isOwed || given.taken - sm.told >= TELL_AFTER) {
+    writeAck(c, sm);
+  }
+}
+
+/** §4 */
+function acknowledged(c: Connection, frame: Frame, sm: StreamManagement): C2sState {
+  const session = c.session!;
+  const h = parseCount(attributeOf(frame, 'h'));
+  if (h === undefined) return c.fail('bad-format', 'protocol_error', 'an <a/> needs a count'); // RFC 6120 §4.9.3.1
+  const seq = unwrapCount(h, session.acked);
+  if (seq > session.received) return failTooHigh(c, h, session.received % COUNT_RANGE);
+  sm.isAckAwaited = false;
+  if (seq > session.acked) {
+    session.acked = seq;
+    if (seq > sm.requestedSeq) sm.requestedSeq = seq; // said without being asked
+    c.turn.send(session.account, { kind: 'sm_ack', sid: session.identity.sid, seq });
+  }
+  requestAckInTime(c, sm);
+  return nextFrame(c);
+}
+
+/** §6 */
+function failTooHigh(c: Connection, h: number, sent: number): C2sState {
+  const detail = el('handled-count-too-high', NS_SM, { h: String(h), 'send-count': String(sent) });
+  const error = streamErrorElement('undefined-condition', `You acknowledged ${h} stanzas, but you were sent ${sent}.`, detail);
+  const inner = error.children.map((child) => (typeof child === 'string' ? child : serialize(child, NS.client))).join('');
+  c.link.write(`<stream:error>${inner}</stream:error>${STREAM_END}`);
+  return c.leave('protocol_error');
+}
+
+/** A numbered stanza was written. */
+export function requestAckInTime(c: Connection, sm: StreamManagement): void {
+  if (!sm.isOn || sm.isAckAwaited) return;
+  const unrequested = c.session!.received - sm.requestedSeq;
+  if (unrequested >= REQUEST_AFTER) {
+    requestAck(c, sm);
+  } else if (unrequested > 0 && !sm.isRequestDue) {
+    sm.isRequestDue = true;
+    c.turn.timer('request_ack', REQUEST_AFTER_MS);
+  }
+}
+
+/** The timer of `requestAckInTime`. */
+export function requestAckNow(c: Connection): void {
+  const session = c.session!;
+  const { sm } = session;
+  if (sm === undefined) return;
+  sm.isRequestDue = false;
+  if (!sm.isAckAwaited && session.received > sm.requestedSeq) requestAck(c, sm);
+}
+
+export function requestAck(c: Connection, sm: StreamManagement): void {
+  sm.requestedSeq = c.session!.received;
+  sm.requestedAtMs = c.turn.now;
+  sm.isAckAwaited = true;
+  if (!sm.isTimeoutDue) {
+    sm.isTimeoutDue = true;
+    c.turn.timer('ack_timeout', ACK_TIMEOUT_MS);
+  }
+  c.link.write(REQUEST);
+}
+
+/** How half-open connections are noticed: the session then waits to be resumed. */
+export function checkAck(c: Connection, state: C2sState): C2sState {
+  const { sm } = c.session!;
+  if (sm === undefined) return state;
+  sm.isTimeoutDue = false;
+  if (!sm.isAckAwaited) return state;
+  const { lastReceivedMs, transport } = c.link;
+  const leftMs = Math.max(sm.requestedAtMs, lastReceivedMs) + ACK_TIMEOUT_MS - c.turn.now;
+  // Where the socket is not read, the silence is ours.
+  if (leftMs <= 0 && !transport.isPaused) return c.fail('connection-timeout', 'client_gone'); // RFC 6120 §4.9.3.4
+  sm.isTimeoutDue = true;
+  c.turn.timer('ack_timeout', leftMs > 0 ? leftMs : ACK_TIMEOUT_MS);
+  return state;
+}
+
+/** §5 */
+function resume(c: Connection, frame: Frame): C2sState {
+  const token = attributeOf(frame, 'previd');
+  const h = parseCount(attributeOf(frame, 'h'));
+  if (token === undefined || h === undefined) return resumeFailed(c, 'bad-request');
+  const identity = c.makeIdentity();
+  c.pendingIdentity = identity;
+  c.previd = token;
+  c.turn.askTo('resume', 'account', c.account!.jid.bare, RESUME_TIMEOUT_MS, (replyTo) => ({
+    kind: 'resume' as const,
+    replyTo,
+    token,
+    h,
+    identity,
+  }));
+  return 'wait_for_bind';
+}
+
+/** The client may bind a resource instead. §5 */
+function resumeFailed(c: Connection, condition: Condition, h?: number): C2sState {
+  failed(c, condition, h);
+  c.link.request(1);
+  return 'wait_for_bind';
+}
+
+export function resumeAnswered(c: Connection, event: Extract<KernelEvent, { kind: 'reply' }>): C2sState {
+  const identity = c.pendingIdentity!;
+  if (!event.ok) {
+    // Should it come to that after all, the session would wait for words of this connection, which may bind another.
+    const unbind: Unbind = { kind: 'unbind', sid: identity.sid, reason: 'client_gone' };
+    c.turn.sendTo('account', c.account!.jid.bare, unbind);
+    return resumeFailed(c, 'internal-server-error');
+  }
+  const answer = event.value as ResumeAnswer;
+  if (!answer.ok) {
+    if (answer.condition === 'handled-count-too-high') return failTooHigh(c, answer.h, answer.sent % COUNT_RANGE);
+    return resumeFailed(c, answer.condition, answer.h);
+  }
+  const { account, resource, taken, base, seq } = answer;
+  const sm = new StreamManagement(base, true, undefined);
+  sm.isOn = true;
+  sm.token = c.previd;
+  sm.told = taken;
+  sm.requestedSeq = seq;
+  const resumed = `<resumed xmlns='${NS_SM}' previd='${escapeAttr(c.previd!)}' h='${countOf(taken - base)}'/>`;
+  c.environment.counters.resumed++;
+  return beginSession(c, { identity, account, resource, given: new Given(taken), sm, seq }, resumed);
+}

@@ -1,0 +1,131 @@
+/**
+ * Hands a session what waits for it, in order, as fast as its client reads: after resumption, after a time without
+ * anybody, after a restart. What comes meanwhile joins the end of the queue.
+ */
+import { LOG, logKey, type LogEntry } from '../log/entry.ts';
+import { PENDING } from '../log/segment.ts';
+import type { Account } from './account.ts';
+import type { AccountContext } from './context.ts';
+import { shownStanza } from './drafts.ts';
+import { carbon, delayed, send } from './giving.ts';
+import type { Item } from './outbound.ts';
+import type { Session } from './session.ts';
+
+/** Stanzas handed over at a time. */
+const CHUNK = 50;
+/** Of the outbound limit of a connection, so much is handed over before the client has to have read it. */
+const CHUNK_SHARE = 0.25;
+
+/**
+ * Messages nobody was there for go to the first session that takes messages. XEP-0160 §2
+ *
+ * @param except one that does not read.
+ */
+export function handOver(account: Account, except?: Session): void {
+  const { pending } = account;
+  if (pending.count === 0 || pending.reader !== undefined) return;
+  for (const session of account.sessions) {
+    if (!session.takesMessages || session.connection === undefined || session === except) continue;
+    const { outbound } = session;
+    const waiting = new Set(outbound.waiting.map(({ position }) => position));
+    const items = pending.positions.filter((position) => !waiting.has(position)).map(waitingItem);
+    pending.reader = session;
+    outbound.waitInFront(items);
+    outbound.isLive = false;
+    session.isDirty = true;
+    catchUp(account, session);
+    return;
+  }
+}
+
+function waitingItem(position: number): Item {
+  return { seq: 0, position, form: 'plain', atMs: 0, isToFull: false, hasCopies: false, isDelayed: true, stanza: undefined };
+}
+
+/** Goes on with what waits; the session is live when nothing does. */
+export function catchUp(account: Account, session: Session): void {
+  const { outbound, connection } = session;
+  if (connection === undefined || session.isBusy || outbound.isLive) return;
+  const items = outbound.waiting.slice(0, CHUNK);
+  if (items.length === 0) {
+    outbound.isLive = true;
+    if (account.pending.reader === session) account.pending.reader = undefined;
+    handOver(account);
+    return;
+  }
+  const missing = items.filter(({ stanza }) => stanza === undefined);
+  if (missing.length === 0) {
+    handOn(account, session, items);
+    return;
+  }
+  session.isBusy = true;
+  const { store } = account.host.services;
+  const read = Promise.all(missing.map(({ position }) => store.get(LOG, account.bare, logKey(position))));
+  account.later(read, (context, entries) => {
+    const current = context as Account;
+    session.isBusy = false;
+    missing.forEach((item, i) => show(current, session, item, entries[i]));
+    if (current.sessionBySid(session.sid) === session) catchUp(current, session);
+  });
+}
+
+/** One chunk, in one turn: what is not needed of it any more goes from the store when, and only when, it leaves. */
+function handOn(account: Account, session: Session, items: readonly Item[]): void {
+  const { outbound, connection } = session;
+  const maxBytes = account.host.config.limits.outboundBytes * CHUNK_SHARE;
+  let bytes = 0;
+  let count = 0;
+  for (const { stanza } of items) {
+    if (bytes > 0 && bytes + stanza!.bytes > maxBytes) break;
+    bytes += stanza!.bytes;
+    count++;
+  }
+  outbound.take(count);
+  session.isDirty = true;
+  for (const item of items.slice(0, count)) {
+    if (item.isDelayed) item.stanza = delayed(item.stanza!, account.host.domain, item.atMs);
+    item.isDelayed = false;
+    if (account.pending.remove(item.position)) account.delete(PENDING, [item.position]);
+    if (session.connection === connection) send(account, session, item);
+    else outbound.restore(item); // it did not read what came before
+  }
+  if (outbound.waiting.length === 0) {
+    catchUp(account, session);
+    return;
+  }
+  waitForClient(account, session);
+}
+
+function waitForClient(account: Account, session: Session): void {
+  if (session.connection === undefined) return;
+  session.isBusy = true;
+  account.whenDrained(session, (context: AccountContext, isReady) => {
+    const current = context as Account;
+    session.isBusy = false;
+    if (current.sessionBySid(session.sid) !== session || session.connection === undefined) return;
+    if (!isReady) leaveToOthers(current, session);
+    catchUp(current, session);
+  });
+}
+
+/** The client has read nothing for a while: what is not for it alone may go to another session. */
+function leaveToOthers(account: Account, session: Session): void {
+  const { pending } = account;
+  const { outbound } = session;
+  if (pending.reader !== session) return;
+  for (const item of outbound.waiting.filter(({ position }) => pending.has(position))) outbound.forget(item);
+  pending.reader = undefined;
+  handOver(account, session);
+}
+
+/** Makes an item what its session is to see; takes it out where the entry is gone or says nothing any more. */
+function show(account: Account, session: Session, item: Item, entry: LogEntry | undefined): void {
+  if (entry === undefined || entry.isTombstone) {
+    session.outbound.forget(item);
+    if (account.pending.remove(item.position)) account.delete(PENDING, [item.position]);
+    return;
+  }
+  const shown = shownStanza(entry.stanza, entry, account.bare);
+  item.atMs = entry.atMs;
+  item.stanza = item.form === 'plain' ? shown : carbon(item.form, shown, account.jid, session.jid);
+}

@@ -1,0 +1,14 @@
+/** What the core itself does when modules say that something has happened; runs after all of them. */
+import type { Account } from './account.ts';
+import { handOver } from './catch-up.ts';
+import type { ModuleHooks } from './hooks.ts';
+
+export const CORE: { readonly name: string; readonly hooks: ModuleHooks } = {
+  name: 'core',
+  hooks: {
+    session_presence(account, session) {
+      session.isDirty = true;
+      if (session.takesMessages) handOver(account as Account);
+    },
+  },
+};

@@ -1,0 +1,91 @@
+/**
+ * The message a turn writes into the account's log. While it is open, whom it is given to is noted in it; it is
+ * written when that is known, in the same batch as everything else the turn changes.
+ */
+import { archiveId, type Delivery, type Direction, type Origin } from '../log/entry.ts';
+import { PENDING } from '../log/segment.ts';
+import type { ChildHead } from '../xml/frame.ts';
+import { stanzaIdXml, STANZA_IDS } from '../xmpp/forwarding.ts';
+import type { BareJid } from '../xmpp/jid.ts';
+import { Stanza } from '../xmpp/stanza.ts';
+import type { Account } from './account.ts';
+import type { Item } from './outbound.ts';
+
+export interface Draft {
+  readonly position: number;
+  readonly atMs: number;
+  readonly direction: Direction;
+  stanza: Stanza;
+  readonly isArchived: boolean;
+  readonly source: number;
+  readonly origin: Origin | undefined;
+  readonly deliveries: Delivery[];
+  /** What it became in the sessions' queues. */
+  readonly items: Item[];
+  /** Nobody could take it: it waits for the next session. */
+  isPending: boolean;
+  /** As clients see it; made when the first one gets it. */
+  shown: Stanza | undefined;
+}
+
+export function beginDraft(account: Account, stanza: Stanza, direction: Direction, source: number, origin: Origin | undefined): Draft {
+  const { log, host } = account;
+  return {
+    position: log.next,
+    atMs: log.timeOf(account.now),
+    direction,
+    stanza,
+    isArchived: host.archives(account, stanza, direction),
+    source,
+    origin,
+    deliveries: [],
+    items: [],
+    isPending: false,
+    shown: undefined,
+  };
+}
+
+/** Writes it; closes the log's segment where that is full. */
+export function finishDraft(account: Account, draft: Draft): void {
+  const { position, atMs, direction, stanza, isArchived, source, origin, deliveries } = draft;
+  const { log, outbox } = account;
+  account.stayAwake();
+  if (deliveries.some(({ form }) => form !== 'plain')) for (const item of draft.items) item.hasCopies = true;
+  const settledBelow = direction === 'out' ? outbox.settledBelow(position) : 0;
+  const entry = { position, atMs, direction, stanza, isArchived, isTombstone: false, source, origin, settledBelow, deliveries };
+  const isFull = log.append(entry, account);
+  if (draft.isPending) keepWaiting(account, position, stanza.bytes);
+  if (!isFull) return;
+  log.closeSegment(account, outbox.settledBelow(log.next));
+  // A load reads the log from the open segment on: what sessions need of it before that goes into their rows.
+  for (const session of account.sessions) session.isDirty = true;
+  account.host.hooks.emit('segment_closed', account);
+}
+
+/** Notes in the store that a message of the log waits for a session. */
+export function keepWaiting(account: Account, position: number, bytes: number): void {
+  account.pending.add(position, bytes);
+  account.put(PENDING, [position], { bytes });
+}
+
+/** A message of the log as clients are shown it: with its id in the archive. XEP-0359 §3.1, XEP-0313 §3.1 */
+export function shownStanza(
+  stanza: Stanza,
+  entry: { readonly position: number; readonly atMs: number; readonly isArchived: boolean },
+  by: BareJid,
+): Stanza {
+  if (!entry.isArchived) return stanza;
+  const { kind, type, to, from, id, lang, body, children } = stanza;
+  return new Stanza({
+    kind,
+    type,
+    to,
+    from,
+    id,
+    lang,
+    body: body + stanzaIdXml(archiveId(entry), by),
+    children: [...children, ID_HEAD],
+  });
+}
+
+const ID_HEAD: ChildHead = { name: 'stanza-id', ns: STANZA_IDS };

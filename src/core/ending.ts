@@ -1,0 +1,73 @@
+/** What becomes of stanzas that a session has not got, or not acknowledged, when it ends. XEP-0198 §5, RFC 6121 §8.5 */
+import { StanzaError } from '../xmpp/stanza-error.ts';
+import type { Account } from './account.ts';
+import { catchUp, handOver } from './catch-up.ts';
+import { keepWaiting } from './drafts.ts';
+import { isRequest } from './delivery.ts';
+import type { Item } from './outbound.ts';
+import { ENDED, SESSIONS, TAKEN } from './session-rows.ts';
+import type { Session } from './session.ts';
+
+/** Sessions that could not be resumed in time and whose count is remembered. */
+const MAX_ENDED = 8;
+/** Size a message is taken for whose text is not in memory. */
+const UNKNOWN_BYTES = 300;
+
+/** The session is no longer among the account's. */
+export function endSession(account: Account, session: Session): void {
+  const { pending } = account;
+  if (pending.reader === session) pending.reader = undefined;
+  account.turn.cancelTimer(expiryTimer(session));
+  for (const item of session.outbound.drain()) leave(account, item);
+  if (session.sm !== undefined) forgetRow(account, session);
+  handOver(account);
+}
+
+/** Messages go where they would go if they came now, all else gets what RFC 6121 §8.5.3.2 says. */
+function leave(account: Account, item: Item): void {
+  const { position, stanza, form } = item;
+  if (position === 0) {
+    if (stanza !== undefined && isRequest(stanza)) account.returnError(stanza, new StanzaError('service-unavailable'));
+    return;
+  }
+  if (form !== 'plain' || account.pending.has(position)) return; // a copy, or it waits already
+  const others = [...account.sessions].filter(({ takesMessages }) => takesMessages);
+  if (others.length > 0) {
+    // What was for the account was given to each of them; of what was not, carbons were.
+    if (!item.isToFull || item.hasCopies) return;
+    for (const other of others) {
+      other.outbound.restore({ ...item, seq: 0, isToFull: false, isDelayed: true, stanza: undefined });
+      other.outbound.isLive = false;
+      other.isDirty = true;
+      if (other.sm === undefined) keepWaiting(account, position, stanza?.bytes ?? UNKNOWN_BYTES);
+      catchUp(account, other);
+    }
+    return;
+  }
+  keepWaiting(account, position, stanza?.bytes ?? UNKNOWN_BYTES);
+}
+
+/** Keeps of the session what its client may ask for when it comes back too late. XEP-0198 §5 */
+function forgetRow(account: Account, session: Session): void {
+  const { ended } = account;
+  const sm = session.sm!;
+  account.delete(SESSIONS, [session.key]);
+  account.delete(TAKEN, [session.key]);
+  if (sm.token === undefined) return;
+  const row = { token: sm.token, h: wrapped(session.taken - sm.base), endedAtMs: account.now };
+  ended.set(session.key, row);
+  account.put(ENDED, [session.key], row);
+  if (ended.size <= MAX_ENDED) return;
+  const oldest = [...ended].sort(([, a], [, b]) => a.endedAtMs - b.endedAtMs)[0]![0];
+  ended.delete(oldest);
+  account.delete(ENDED, [oldest]);
+}
+
+/** XEP-0198 §4: counts wrap at 2^32. */
+export function wrapped(count: number): number {
+  return count % 2 ** 32;
+}
+
+export function expiryTimer({ key }: Session): string {
+  return `expire:${key}`;
+}

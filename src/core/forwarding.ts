@@ -1,0 +1,174 @@
+/**
+ * Messages between accounts of this server. The sender's account writes a message into its log first, and from then on owes it to the
+ * recipient's, which says when it has written it down, too. Both may be interrupted at any moment:
+ *
+ *   sender                                    recipient
+ *   log ─► Forward(position, previous) ─────► in order? log, hand over ─► Forwarded (gathered)
+ *                                        └──► a gap (it was restarted): ForwardGap
+ *   on a gap, a bounce, silence or after a restart:
+ *          ForwardAgain(messages) ──────────► those that are not in its log yet ─► Forwarded
+ *
+ * While messages are said again, nothing else goes to that recipient; so their order holds.
+ */
+import type { LogEntry } from '../log/entry.ts';
+import type { BareJid } from '../xmpp/jid.ts';
+import type { Stanza } from '../xmpp/stanza.ts';
+import { Forward, ForwardAgain } from './messages.ts';
+import type { Outbox as Effects } from './router.ts';
+
+/** Messages of one account that have not arrived yet. More are refused: their recipient's worker does not keep up. */
+const MAX_OUTSTANDING = 1_000;
+const MAX_OUTSTANDING_BYTES = 4 * 1024 * 1024;
+/** Messages said again at a time. */
+const AGAIN_MESSAGES = 50;
+const AGAIN_BYTES = 256 * 1024;
+/** After so long without an answer a message is said again. */
+const SILENCE_MS = 5_000;
+/** After it came back. */
+const RETRY_MS = 200;
+/** Senders whose last position a recipient remembers; of others it asks to hear again. */
+const MAX_SENDERS = 4_096;
+/** How much older than the sender's entry the recipient's may seem: clocks are set. */
+export const CLOCK_SLACK_MS = 60_000;
+
+interface Outstanding {
+  readonly position: number;
+  readonly atMs: number;
+  readonly stanza: Stanza;
+}
+
+interface Channel {
+  readonly outstanding: Outstanding[];
+  isAgain: boolean;
+  /** When to say it again, unless an answer comes. */
+  dueMs: number;
+}
+
+/** What an account has sent to other accounts and does not know to have arrived. */
+export class Outbox {
+  private readonly channels = new Map<BareJid, Channel>();
+  /** In order. */
+  private readonly positions = new Set<number>();
+  private bytes = 0;
+
+  get isEmpty(): boolean {
+    return this.positions.size === 0;
+  }
+
+  get isFull(): boolean {
+    return this.positions.size >= MAX_OUTSTANDING || this.bytes >= MAX_OUTSTANDING_BYTES;
+  }
+
+  /** All positions below have arrived. @param next of the log. */
+  settledBelow(next: number): number {
+    for (const position of this.positions) return position;
+    return next;
+  }
+
+  send(effects: Effects, position: number, atMs: number, stanza: Stanza, nowMs: number): void {
+    const to = stanza.to.bare;
+    let channel = this.channels.get(to);
+    if (channel === undefined) {
+      channel = { outstanding: [], isAgain: false, dueMs: nowMs + SILENCE_MS };
+      this.channels.set(to, channel);
+    }
+    const { outstanding } = channel;
+    const previous = outstanding.length === 0 ? 0 : outstanding[outstanding.length - 1]!.position;
+    this.owe(channel, { position, atMs, stanza });
+    if (!channel.isAgain) effects.sendTo('account', to, new Forward(position, previous, stanza));
+  }
+
+  /** After a restart: entries of the log that may not have arrived. */
+  restore(entries: readonly LogEntry[], nowMs: number): void {
+    for (const { position, atMs, stanza } of entries) {
+      const to = stanza.to.bare;
+      let channel = this.channels.get(to);
+      if (channel === undefined) this.channels.set(to, (channel = { outstanding: [], isAgain: true, dueMs: nowMs }));
+      this.owe(channel, { position, atMs, stanza });
+    }
+  }
+
+  confirmed(effects: Effects, sender: BareJid, by: BareJid, position: number, nowMs: number): void {
+    const channel = this.channels.get(by);
+    if (channel === undefined) return;
+    const { outstanding } = channel;
+    let count = 0;
+    while (count < outstanding.length && outstanding[count]!.position <= position) {
+      const done = outstanding[count++]!;
+      this.positions.delete(done.position);
+      this.bytes -= done.stanza.bytes;
+    }
+    outstanding.splice(0, count);
+    if (outstanding.length === 0) this.channels.delete(by);
+    else if (channel.isAgain) this.sayAgain(effects, sender, by, channel, nowMs);
+    else channel.dueMs = nowMs + SILENCE_MS;
+  }
+
+  /** The recipient misses something. */
+  gap(effects: Effects, sender: BareJid, by: BareJid, nowMs: number): void {
+    const channel = this.channels.get(by);
+    if (channel !== undefined && !channel.isAgain) this.sayAgain(effects, sender, by, channel, nowMs);
+  }
+
+  /** Something came back. */
+  bounced(to: BareJid, nowMs: number): void {
+    const channel = this.channels.get(to);
+    if (channel === undefined) return;
+    channel.isAgain = true;
+    channel.dueMs = Math.min(channel.dueMs, nowMs + RETRY_MS);
+  }
+
+  /** Says again what is due; milliseconds until the next is, or undefined where nothing is owed. */
+  tick(effects: Effects, sender: BareJid, nowMs: number): number | undefined {
+    let nextMs = Infinity;
+    for (const [to, channel] of this.channels) {
+      if (channel.dueMs <= nowMs) this.sayAgain(effects, sender, to, channel, nowMs);
+      nextMs = Math.min(nextMs, channel.dueMs);
+    }
+    return nextMs === Infinity ? undefined : nextMs - nowMs;
+  }
+
+  private owe(channel: Channel, message: Outstanding): void {
+    channel.outstanding.push(message);
+    this.positions.add(message.position);
+    this.bytes += message.stanza.bytes;
+  }
+
+  private sayAgain(effects: Effects, sender: BareJid, to: BareJid, channel: Channel, nowMs: number): void {
+    channel.isAgain = true;
+    channel.dueMs = nowMs + SILENCE_MS;
+    const messages: Outstanding[] = [];
+    let bytes = 0;
+    for (const message of channel.outstanding) {
+      if (messages.length === AGAIN_MESSAGES || (bytes > 0 && bytes + message.stanza.bytes > AGAIN_BYTES)) break;
+      bytes += message.stanza.bytes;
+      messages.push(message);
+    }
+    effects.sendTo('account', to, new ForwardAgain(sender, messages));
+  }
+}
+
+/** What an account knows of those who send to it. */
+export class Inbox {
+  private readonly seen = new Map<BareJid, number>();
+  /** Whom to tell what has arrived. */
+  readonly unconfirmed = new Map<BareJid, number>();
+  /** Messages since somebody was told. */
+  count = 0;
+
+  /** Whether a message is the next one of its sender, one that is here already, or one whose predecessor is missing. */
+  admit(sender: BareJid, position: number, previous: number): 'next' | 'known' | 'gap' {
+    const last = this.seen.get(sender);
+    if (last !== undefined && position <= last) return 'known';
+    if (previous !== 0 && previous !== last) return 'gap';
+    return 'next';
+  }
+
+  /** Everything of `sender` up to there was handled; it is to be told. */
+  arrived(sender: BareJid, position: number): void {
+    this.seen.delete(sender);
+    if (this.seen.size >= MAX_SENDERS) this.seen.delete(this.seen.keys().next().value!);
+    this.seen.set(sender, position);
+    this.unconfirmed.set(sender, position);
+  }
+}

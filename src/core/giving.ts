@@ -1,0 +1,117 @@
+/** The last steps of a stanza to one session: kept back, numbered, sent, or left to wait. */
+import type { Form } from '../log/entry.ts';
+import { serialize } from '../xml/serialize.ts';
+import { delayElement } from '../xmpp/delay.ts';
+import { forwardedXml } from '../xmpp/forwarding.ts';
+import type { Jid } from '../xmpp/jid.ts';
+import { NS } from '../xmpp/namespaces.ts';
+import { StanzaError } from '../xmpp/stanza-error.ts';
+import { errorAnswer, Stanza } from '../xmpp/stanza.ts';
+import type { Account } from './account.ts';
+import { handOver } from './catch-up.ts';
+import { keepWaiting, shownStanza } from './drafts.ts';
+import { isRequest } from './delivery.ts';
+import { Push } from './messages.ts';
+import type { Item } from './outbound.ts';
+import type { Session } from './session.ts';
+import { detach, isOverfull } from './stream-management.ts';
+
+const CARBONS = 'urn:xmpp:carbons:2';
+/** Stanzas a client may leave unacknowledged. More, and it is taken for gone: the rest waits in the log. */
+const MAX_UNACKED = 4_000;
+
+export function give(account: Account, session: Session, stanza: Stanza, form: Form): void {
+  const { draft } = account;
+  const isLogged = draft !== undefined && (form !== 'plain' || stanza === draft.stanza);
+  const { guards } = account.host;
+  for (let i = 0; i < guards.length; i++) if (guards[i]!(account, session, stanza, isLogged)) return;
+  if (form === 'plain' && stanza.kind === 'message') account.recipients.push(session);
+  const { outbound, sm, connection } = session;
+  let shown = stanza;
+  if (isLogged) shown = draft.shown ??= shownStanza(draft.stanza, draft, account.bare);
+  if (form !== 'plain') shown = carbon(form, shown, account.jid, session.jid);
+  const position = isLogged ? draft.position : 0;
+  if (outbound.isLive && connection !== undefined && sm === undefined) {
+    account.turn.send(connection, new Push(0, position, shown)); // the hot path
+    return;
+  }
+  const item: Item = {
+    seq: 0,
+    position,
+    form,
+    atMs: isLogged ? draft.atMs : account.now,
+    isToFull: stanza.to.resource !== '' && form === 'plain',
+    hasCopies: false,
+    isDelayed: false,
+    stanza: shown,
+  };
+  if (outbound.isLive && connection !== undefined) send(account, session, item);
+  else wait(account, session, item);
+  if (isLogged) {
+    draft.items.push(item);
+    if (sm !== undefined) draft.deliveries.push({ session: session.key, seq: item.seq, form });
+    else if (form === 'plain') draft.isPending = true; // until it is handed over
+  }
+}
+
+/** Numbers an item and sends it. The connection must be there. */
+export function send(account: Account, session: Session, item: Item): void {
+  const { outbound, sm } = session;
+  const stanza = item.stanza!;
+  const seq = sm === undefined ? 0 : outbound.number(item);
+  account.turn.send(session.connection!, new Push(seq, item.position, stanza));
+  if (sm === undefined) return;
+  if (outbound.unackedCount > MAX_UNACKED || outbound.unackedBytes > account.host.config.limits.outboundHardBytes) {
+    account.closeStream(session, 'slow_consumer');
+    detach(account, session);
+  }
+}
+
+function wait(account: Account, session: Session, item: Item): void {
+  item.isDelayed = item.position > 0;
+  const { stanza } = item;
+  if (session.outbound.wait(item)) {
+    if (isOverfull(session)) account.dropSession(session, 'slow_consumer');
+    return;
+  }
+  if (stanza !== undefined && isRequest(stanza)) account.route(errorAnswer(stanza, new StanzaError('resource-constraint')));
+}
+
+/** What has come back from a connection that is gone, or that could not take it. */
+export function comeBack(account: Account, { seq, position, stanza }: Push): void {
+  if (seq > 0) return; // stream management knows
+  if (stanza.kind === 'presence') return; // RFC 6121 §8.5.3.2.2
+  if (stanza.kind === 'iq') {
+    account.returnError(stanza, new StanzaError('service-unavailable')); // RFC 6121 §8.5.3.2.3
+    return;
+  }
+  if (stanza.from.bare === account.bare && (stanza.has('received', CARBONS) || stanza.has('sent', CARBONS))) return;
+  // What was for the account was given to each of its sessions that take messages.
+  if (stanza.to.resource === '') for (const each of account.sessions) if (each.takesMessages) return;
+  if (position === 0) {
+    account.receive(stanza);
+    return;
+  }
+  keepWaiting(account, position, stanza.bytes);
+  handOver(account);
+}
+
+/** A copy for another session of the account. XEP-0280 §6.1 */
+export function carbon(form: Exclude<Form, 'plain'>, shown: Stanza, account: Jid, to: Jid): Stanza {
+  const name = form === 'carbon_sent' ? 'sent' : 'received';
+  return new Stanza({
+    kind: 'message',
+    type: shown.type,
+    from: account.toBare(),
+    to,
+    body: `<${name} xmlns='${CARBONS}'>${forwardedXml(shown)}</${name}>`,
+    children: [{ name, ns: CARBONS }],
+  });
+}
+
+/** XEP-0203 §4, XEP-0160 §2 */
+export function delayed(stanza: Stanza, domain: string, atMs: number): Stanza {
+  const { kind, type, to, from, id, lang, body, children } = stanza;
+  const delay = serialize(delayElement(domain, atMs, 'Offline Storage'), NS.client);
+  return new Stanza({ kind, type, to, from, id, lang, body: body + delay, children: [...children, { name: 'delay', ns: NS.delay }] });
+}

@@ -1,0 +1,83 @@
+/** What an account finds in the store when it is loaded: its log, and sessions whose clients may come back. */
+import { makeStanza } from '../xmpp/stanza.ts';
+import { StanzaError, stanzaErrorElement } from '../xmpp/stanza-error.ts';
+import type { LogEntry } from '../log/entry.ts';
+import { AccountLog } from '../log/log.ts';
+import { FORWARD_CHECK_MS, type Account, type Loaded } from './account.ts';
+import { handOver } from './catch-up.ts';
+import { expiryTimer } from './ending.ts';
+import { Pending } from './pending.ts';
+import { replayEntry, restoreSession } from './session-rows.ts';
+import type { Session } from './session.ts';
+
+/** Takes over what the store had. Sessions that have survived in memory are there already. */
+export function takeIn(account: Account, loaded: Loaded): void {
+  const { image, log, pending, ended, isAwake } = loaded;
+  account.row = image.row;
+  account.scram = image.scram;
+  account.slots = loaded.slots;
+  account.log = new AccountLog(log);
+  account.pending = new Pending(pending);
+  account.isAwake = isAwake;
+  for (const { key, value } of ended) account.ended.set(key[0] as number, value);
+  takeInSessions(account, loaded);
+  noteTaken(account, log.tail, loaded);
+  if (isAwake) oweMessages(account, log.tail);
+  account.answerFailures();
+  handOver(account);
+}
+
+function takeInSessions(account: Account, { sessions, taken, log }: Loaded): void {
+  const { now, host, turn } = account;
+  for (const { key, value } of sessions) {
+    const number = key[0] as number;
+    const existing = [...account.sessions].find((each) => each.key === number);
+    const session = restoreSession(value, number, account.jid, account.environment.jidOf, existing);
+    for (const row of taken) if (row.key[0] === number) session.taken = Math.max(session.taken, row.value);
+    for (const entry of log.tail) if (entry.position >= value.until) replayEntry(session, entry);
+    if (existing !== undefined) continue;
+    // One that had a connection when the server ended waits from now on: nobody was there to come back to.
+    session.detachedAtMs = Math.max(session.detachedAtMs ?? now, host.startedAtMs);
+    account.addSession(session);
+  }
+  for (const session of account.sessions) {
+    const { sm, detachedAtMs, connection } = session;
+    if (sm === undefined) continue;
+    if (connection === undefined) turn.timer(expiryTimer(session), Math.max(0, detachedAtMs! + sm.maxMs - now));
+    else if (!sessions.some(({ key }) => key[0] === session.key)) session.isDirty = true; // its row is gone with a commit that failed
+  }
+}
+
+/** For sessions without rows: how far they had come. */
+function noteTaken(account: Account, tail: readonly LogEntry[], { taken }: Loaded): void {
+  for (const { origin } of tail) if (origin !== undefined) account.takenByKey.set(origin.session, origin.taken);
+  for (const { key, value } of taken) {
+    const number = key[0] as number;
+    account.takenByKey.set(number, Math.max(value, account.takenByKey.get(number) ?? 0));
+  }
+}
+
+/** A crash may have come between a message's way into this log and into the recipient's. */
+function oweMessages(account: Account, tail: readonly LogEntry[]): void {
+  const last = tail.findLast(({ direction }) => direction === 'out');
+  if (last === undefined) return;
+  const { router } = account.environment;
+  const owed = tail.filter(
+    ({ direction, position, stanza, isTombstone }) =>
+      direction === 'out' && position >= last.settledBelow && !isTombstone && router.isLocalAccount(stanza.to),
+  );
+  if (owed.length === 0) return;
+  account.outbox.restore(owed, account.now);
+  account.outbox.tick(account.turn, account.bare, account.now);
+  account.turn.timer('forward', FORWARD_CHECK_MS);
+}
+
+/** Requests whose answers went down with the account's memory: the client must not wait for ever. */
+export function answerLost(account: Account, session: Session): void {
+  for (const { id, to } of session.requests.values()) {
+    const from = account.environment.jidOf(to);
+    const error = stanzaErrorElement(new StanzaError('internal-server-error', 'The answer was lost when the server was restarted'));
+    account.push(session, makeStanza({ kind: 'iq', type: 'error', id, from, to: session.jid }, error));
+  }
+  session.requests.clear();
+}

@@ -1,0 +1,51 @@
+/** Messages of the log that no session was given: they wait for the next one that takes messages. XEP-0160 */
+import { PENDING } from '../log/segment.ts';
+import type { Store } from '../store/store.ts';
+import type { Session } from './session.ts';
+
+/** In order of their positions. The rows are `PENDING`. */
+export class Pending {
+  private readonly sizes: Map<number, number>;
+  bytes = 0;
+  /** Who is being handed them now. */
+  reader: Session | undefined = undefined;
+
+  /** @param sizes position → bytes. */
+  constructor(sizes: ReadonlyMap<number, number>) {
+    this.sizes = new Map(sizes);
+    for (const bytes of sizes.values()) this.bytes += bytes;
+  }
+
+  get count(): number {
+    return this.sizes.size;
+  }
+
+  get positions(): number[] {
+    return [...this.sizes.keys()].sort((a, b) => a - b);
+  }
+
+  has(position: number): boolean {
+    return this.sizes.has(position);
+  }
+
+  add(position: number, bytes: number): void {
+    if (this.sizes.has(position)) return;
+    this.sizes.set(position, bytes);
+    this.bytes += bytes;
+  }
+
+  /** True if it was there. */
+  remove(position: number): boolean {
+    const bytes = this.sizes.get(position);
+    if (bytes === undefined) return false;
+    this.sizes.delete(position);
+    this.bytes -= bytes;
+    return true;
+  }
+}
+
+export async function loadPending(store: Store, bare: string): Promise<Map<number, number>> {
+  const sizes = new Map<number, number>();
+  for (const { key, value } of await store.list(PENDING, bare)) sizes.set(key[0] as number, value.bytes);
+  return sizes;
+}

@@ -1,0 +1,156 @@
+/**
+ * Sessions under stream management as they lie in the store, so that a client can resume after the account's actor, its
+ * worker or the whole server has died.
+ *
+ * A row is a snapshot; what has changed since is told by the entries of the log behind `until`: which stanzas of the
+ * client were taken, which messages the session was given under which number. So no row is written with every message.
+ */
+import type { LogEntry, OpenRequest } from '../log/entry.ts';
+import { jsonTable } from '../store/codec.ts';
+import type { Jid } from '../xmpp/jid.ts';
+import { Stanza, type StanzaType } from '../xmpp/stanza.ts';
+import type { SessionIdentity } from './messages.ts';
+import type { Item } from './outbound.ts';
+import { Session } from './session.ts';
+
+/** seq, position, form, atMs, flags. */
+type ItemRow = readonly [seq: number, position: number, form: Item['form'], atMs: number, flags: number];
+const TO_FULL = 1;
+const HAS_COPIES = 2;
+
+interface PresenceRow {
+  readonly type: StanzaType;
+  readonly id: string | undefined;
+  readonly lang: string | undefined;
+  readonly body: string;
+  readonly children: Stanza['children'];
+}
+
+export interface SessionRow {
+  readonly token: string | undefined;
+  readonly resource: string;
+  readonly maxMs: number;
+  readonly base: number;
+  readonly taken: number;
+  readonly sent: number;
+  readonly acked: number;
+  /** Entries of the log from this position on say what came after. */
+  readonly until: number;
+  readonly items: readonly ItemRow[];
+  readonly requests: readonly OpenRequest[];
+  readonly identity: Omit<SessionIdentity, 'connection'>;
+  readonly presence: PresenceRow | undefined;
+  readonly priority: number;
+  readonly isInterested: boolean;
+  readonly directed: readonly string[];
+  readonly slots: Readonly<Record<string, unknown>>;
+  /** Since when it has no connection; undefined where it had one. */
+  readonly detachedAtMs: number | undefined;
+}
+
+/** Keyed by the session's key. */
+export const SESSIONS = jsonTable<SessionRow>({ name: 'session', version: 1 });
+
+/** Keyed by the session's key: stanzas taken from it, where that changed without a message. */
+export const TAKEN = jsonTable<number>({ name: 'session_taken', version: 1 });
+
+/** A session that was not resumed in time; what its client may still ask about is how many stanzas were taken. XEP-0198 §5 */
+export interface EndedRow {
+  readonly token: string;
+  readonly h: number;
+  readonly endedAtMs: number;
+}
+
+/** Keyed by the session's key. */
+export const ENDED = jsonTable<EndedRow>({ name: 'session_ended', version: 1 });
+
+export function sessionRow(session: Session, until: number): SessionRow {
+  const { sm, outbound, presence } = session;
+  const items: ItemRow[] = [];
+  for (const list of [outbound.unacked(), outbound.waiting]) {
+    for (const { seq, position, form, atMs, isToFull, hasCopies } of list) {
+      if (position > 0) items.push([seq, position, form, atMs, (isToFull ? TO_FULL : 0) | (hasCopies ? HAS_COPIES : 0)]);
+    }
+  }
+  const { connection: _connection, ...identity } = session.identity;
+  return {
+    token: sm?.token,
+    resource: session.jid.resource,
+    maxMs: sm?.maxMs ?? 0,
+    base: sm?.base ?? 0,
+    taken: session.taken,
+    sent: outbound.sent,
+    acked: outbound.acked,
+    until,
+    items,
+    requests: [...session.requests.values()],
+    identity,
+    presence:
+      presence === undefined
+        ? undefined
+        : { type: presence.type, id: presence.id, lang: presence.lang, body: presence.body, children: presence.children },
+    priority: session.priority,
+    isInterested: session.isInterested,
+    directed: [...session.directed.keys()],
+    slots: session.keptSlots(),
+    detachedAtMs: session.detachedAtMs,
+  };
+}
+
+/**
+ * The session of a row, without a connection.
+ *
+ * @param existing one that has survived in memory: its identity and connection are newer than the row.
+ */
+export function restoreSession(
+  row: SessionRow,
+  key: number,
+  account: Jid,
+  jidOf: (text: string) => Jid,
+  existing: Session | undefined,
+): Session {
+  const jid = account.withResource(row.resource)!;
+  const session = existing ?? new Session({ ...row.identity, connection: NOWHERE }, jid, key);
+  if (existing === undefined) {
+    session.connection = undefined;
+    session.detachedAtMs = row.detachedAtMs;
+  }
+  session.sm = { token: row.token, maxMs: row.maxMs, base: row.base };
+  session.isRestored = existing === undefined;
+  session.taken = Math.max(session.taken, row.taken);
+  session.isInterested = row.isInterested;
+  session.restoreSlots(row.slots);
+  for (const text of row.directed) session.directed.set(text, jidOf(text));
+  for (const request of row.requests) session.requests.set(request.id, request);
+  const { presence } = row;
+  if (presence !== undefined && session.presence === undefined) {
+    session.presence = new Stanza({ kind: 'presence', ...presence, from: jid, to: account, hasTo: false });
+    session.priority = row.priority;
+  }
+  const { outbound } = session;
+  outbound.isLive = false;
+  outbound.sent = row.sent;
+  outbound.acked = row.acked;
+  for (const [seq, position, form, atMs, flags] of row.items) {
+    const [isToFull, hasCopies] = [(flags & TO_FULL) !== 0, (flags & HAS_COPIES) !== 0];
+    outbound.restore({ seq, position, form, atMs, isToFull, hasCopies, isDelayed: true, stanza: undefined });
+  }
+  return session;
+}
+
+/** What an entry of the log says of a session beyond its row. */
+export function replayEntry(session: Session, { position, atMs, stanza, origin, deliveries }: LogEntry): void {
+  if (origin?.session === session.key) {
+    session.taken = Math.max(session.taken, origin.taken);
+    for (const request of origin.requests) session.requests.set(request.id, request);
+  }
+  for (const { session: key, seq, form } of deliveries) {
+    if (key !== session.key) continue;
+    const isToFull = stanza.to.resource !== '' && form === 'plain';
+    const hasCopies = deliveries.some((each) => each.form !== 'plain');
+    session.outbound.restore({ seq, position, form, atMs, isToFull, hasCopies, isDelayed: true, stanza: undefined });
+  }
+}
+
+/** Stands for a connection that was not there when the row was read. */
+const NOWHERE = { node: -1, worker: -1, id: -1 };

@@ -1,0 +1,168 @@
+/**
+ * One message in an account's log, and how it lies in the store.
+ *
+ * The log is the only copy of an account's messages: archive, offline delivery, carbons and the resending of stream
+ * management all read it by position. An entry also says what of stream management changed with it: how many stanzas
+ * its sender's session had sent, and which sessions it was given to under which number. So message and counters are
+ * one row, written at once or not at all.
+ */
+import { binaryTable, type RowReader, type RowWriter } from '../store/codec.ts';
+import type { ChildHead } from '../xml/frame.ts';
+import { parseJid, type Jid } from '../xmpp/jid.ts';
+import { Stanza, type MessageType } from '../xmpp/stanza.ts';
+
+/** From the account's point of view; `self` is a message to oneself, kept once. */
+export type Direction = 'in' | 'out' | 'self';
+const DIRECTIONS: readonly Direction[] = ['in', 'out', 'self'];
+
+/** How an entry is shown to a session: as it came, or as a copy of what another session got or sent. XEP-0280 §6 */
+export type Form = 'plain' | 'carbon_received' | 'carbon_sent';
+const FORMS: readonly Form[] = ['plain', 'carbon_received', 'carbon_sent'];
+
+/** An entry was given to a session. */
+export interface Delivery {
+  /** The session's key in this account. */
+  readonly session: number;
+  /** Number of the stanza among those the session was sent; 0 where it waits to be sent. */
+  readonly seq: number;
+  readonly form: Form;
+}
+
+/** An IQ request of the client that is not answered yet, so that a crash can be. */
+export interface OpenRequest {
+  readonly id: string;
+  readonly to: string;
+}
+
+/** What a message of the account's own client says of its session. */
+export interface Origin {
+  /** The session's key in this account. */
+  readonly session: number;
+  /** Stanzas taken from it in all, this message included. */
+  readonly taken: number;
+  readonly requests: readonly OpenRequest[];
+}
+
+export interface LogEntry {
+  /** Place in the log, from 1, growing by one. */
+  readonly position: number;
+  /** When the server got it, in milliseconds since the epoch; never less than that of the entry before. */
+  readonly atMs: number;
+  readonly direction: Direction;
+  /** Without the `<stanza-id/>` of this account, which follows from position and time. */
+  readonly stanza: Stanza;
+  /** Whether the archive shows it; if not, it goes when nobody waits for it. */
+  readonly isArchived: boolean;
+  /** Retracted or erased: its content is gone, its place is kept. XEP-0424 §5 */
+  readonly isTombstone: boolean;
+  /** For `in`: its position in the log of a sender on this server, 0 for others. Tells a repeated hand-over from a new message. */
+  readonly source: number;
+  /** For `out` and `self`. */
+  readonly origin: Origin | undefined;
+  /** For `out`: positions below this had reached their recipients when this was written. */
+  readonly settledBelow: number;
+  readonly deliveries: readonly Delivery[];
+}
+
+/** Position → entry. */
+export const LOG = binaryTable<LogEntry>({ name: 'log', version: 1, write: writeEntry, read: readEntry });
+
+/** An entry's row key. */
+export const logKey = (position: number): readonly [number] => [position];
+
+const ARCHIVED = 1;
+const TOMBSTONE = 2;
+const ORIGIN = 4;
+
+function writeEntry(row: RowWriter, entry: LogEntry): void {
+  const { stanza, origin, deliveries } = entry;
+  const flags = (entry.isArchived ? ARCHIVED : 0) | (entry.isTombstone ? TOMBSTONE : 0) | (origin === undefined ? 0 : ORIGIN);
+  row.uint(entry.position).uint(entry.atMs).uint(flags).uint(DIRECTIONS.indexOf(entry.direction));
+  row.uint(entry.source).uint(entry.settledBelow);
+  if (origin !== undefined) {
+    row.uint(origin.session).uint(origin.taken).uint(origin.requests.length);
+    for (const { id, to } of origin.requests) row.string(id).string(to);
+  }
+  row.uint(deliveries.length);
+  for (const { session, seq, form } of deliveries) row.uint(session).uint(seq).uint(FORMS.indexOf(form));
+  writeMessage(row, stanza);
+}
+
+function readEntry(row: RowReader): LogEntry {
+  const position = row.uint();
+  const atMs = row.uint();
+  const flags = row.uint();
+  const direction = DIRECTIONS[row.uint()]!;
+  const source = row.uint();
+  const settledBelow = row.uint();
+  const origin = (flags & ORIGIN) === 0 ? undefined : readOrigin(row);
+  const deliveries: Delivery[] = [];
+  for (let left = row.uint(); left > 0; left--) deliveries.push({ session: row.uint(), seq: row.uint(), form: FORMS[row.uint()]! });
+  const stanza = readMessage(row);
+  return {
+    position,
+    atMs,
+    direction,
+    stanza,
+    isArchived: (flags & ARCHIVED) !== 0,
+    isTombstone: (flags & TOMBSTONE) !== 0,
+    source,
+    origin,
+    settledBelow,
+    deliveries,
+  };
+}
+
+function readOrigin(row: RowReader): Origin {
+  const session = row.uint();
+  const taken = row.uint();
+  const requests: OpenRequest[] = [];
+  for (let left = row.uint(); left > 0; left--) requests.push({ id: row.string(), to: row.string() });
+  return { session, taken, requests };
+}
+
+/** The message of an entry. */
+function writeMessage(row: RowWriter, { type, from, to, id, lang, body, children }: Stanza): void {
+  row.string(type).string(from.full).string(to.full).optionalString(id).optionalString(lang).string(body).uint(children.length);
+  for (const { name, ns } of children) row.string(name).string(ns);
+}
+
+function readMessage(row: RowReader): Stanza {
+  const type = row.string() as MessageType;
+  const from = storedJid(row.string());
+  const to = storedJid(row.string());
+  const id = row.optionalString();
+  const lang = row.optionalString();
+  const body = row.string();
+  const children: ChildHead[] = [];
+  for (let left = row.uint(); left > 0; left--) children.push({ name: row.string(), ns: row.string() });
+  return new Stanza({ kind: 'message', type, from, to, id, lang, body, children });
+}
+
+function storedJid(text: string): Jid {
+  const jid = parseJid(text);
+  if (jid === undefined) throw new RangeError('an address in the log is not a JID');
+  return jid;
+}
+
+/** Bare JID of the other side. */
+export function peerOf({ direction, stanza }: Pick<LogEntry, 'direction' | 'stanza'>): string {
+  return direction === 'out' ? stanza.to.bare : stanza.from.bare;
+}
+
+/**
+ * The id of an entry in the archive and in `<stanza-id/>`: time and position, so that it is found without an index and no
+ * other entry ever has it, not even in a later account of the same name. XEP-0359 §3.1, XEP-0313 §3.1
+ */
+export function archiveId({ position, atMs }: Pick<LogEntry, 'position' | 'atMs'>): string {
+  return `${atMs.toString(36)}-${position.toString(36)}`;
+}
+
+/** Where an id of ours points to; undefined for anything else. Whether the entry is there the log must tell. */
+export function parseArchiveId(id: string): { readonly atMs: number; readonly position: number } | undefined {
+  const match = /^([0-9a-z]{1,10})-([0-9a-z]{1,10})$/.exec(id);
+  if (match === null) return undefined;
+  const atMs = Number.parseInt(match[1]!, 36);
+  const position = Number.parseInt(match[2]!, 36);
+  return Number.isSafeInteger(position) && position > 0 && archiveId({ atMs, position }) === id ? { atMs, position } : undefined;
+}

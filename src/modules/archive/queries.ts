@@ -1,0 +1,199 @@
+/**
+ * Answers to queries: the results as messages, then the `<fin/>`. XEP-0313 §4
+ *
+ * One query of an account is under way at a time, the next begins when the client has read the results of the one before; so
+ * an account never has more than one page in flight, and a page takes no more than a quarter of what a connection may have
+ * unsent. Results are pushed as they are: they are in no log, and nothing else of the server sees them.
+ */
+import { setTimeout } from 'node:timers/promises';
+import type { AccountContext } from '../../core/context.ts';
+import type { IqAnswer, IqRequest } from '../../core/module.ts';
+import type { Session } from '../../core/session.ts';
+import { archiveId, type LogEntry } from '../../log/entry.ts';
+import { archiveEdges, findPage, viewOf, type ArchivePage, type ArchiveQuery, type PageFailure } from '../../log/reader.ts';
+import { el, type Element } from '../../xml/element.ts';
+import { escapeAttr } from '../../xml/serialize.ts';
+import { formatDateTime } from '../../xmpp/date-time.ts';
+import { forwardedXml } from '../../xmpp/forwarding.ts';
+import { pageResultElement } from '../../xmpp/rsm.ts';
+import { StanzaError } from '../../xmpp/stanza-error.ts';
+import { Stanza } from '../../xmpp/stanza.ts';
+import { MAM } from './namespace.ts';
+import { optionsOf } from './options.ts';
+import { readRequest, type ArchiveRequest } from './request.ts';
+import { beginSearch, endSearch, siftFor } from './searching.ts';
+import { ARCHIVE } from './state.ts';
+
+/** Queries of one account that wait; further ones are refused. */
+const MAX_WAITING = 32;
+/** Of the outbound limit of a connection, what a page may take. */
+const PAGE_SHARE = 0.25;
+/** Of the same, what a client may have unacknowledged if it is to get a page. XEP-0198 */
+const UNACKED_SHARE = 0.5;
+/** How long a page waits for a client to acknowledge, and how often it is looked whether it has. */
+const ACK_TIMEOUT_MS = 30_000;
+const ACK_POLL_MS = 50;
+/** How often a page gives way to messages that waited for the client, a chunk of them each time. */
+const MAX_YIELDS = 1_000;
+
+const RESULT_HEAD = [{ name: 'result', ns: MAM }];
+
+/** A query that waits for its turn, or is under way. */
+export interface Job {
+  readonly request: ArchiveRequest;
+  readonly session: Session;
+  readonly answer: (answer: IqAnswer) => void;
+  /** What is left of ACK_TIMEOUT_MS and MAX_YIELDS. */
+  ackMs: number;
+  yields: number;
+}
+
+const EMPTY_PAGE: ArchivePage = { entries: [], isComplete: true, count: 0, firstIndex: undefined };
+
+/** §4 */
+export function answerQuery({ payload, session }: IqRequest, account: AccountContext): IqAnswer | Promise<IqAnswer> {
+  const request = readRequest(payload);
+  if (request instanceof StanzaError) return request;
+  if (session === undefined) return new StanzaError('service-unavailable'); // it has gone meanwhile
+  const { waiting } = account.state(ARCHIVE);
+  if (waiting.length >= MAX_WAITING) return new StanzaError('resource-constraint', 'Too many queries at a time');
+  return new Promise((resolve) => {
+    waiting.push({ request, session, answer: resolve, ackMs: ACK_TIMEOUT_MS, yields: MAX_YIELDS });
+    next(account);
+  });
+}
+
+/** §5 */
+export async function answerMetadata(_request: IqRequest, { host, bare, log }: AccountContext): Promise<Element> {
+  const edges = await archiveEdges(viewOf(host.services.store, bare, log));
+  const names = ['start', 'end'];
+  return el('metadata', MAM, {}, ...edges.map((entry, i) => el(names[i]!, MAM, { id: archiveId(entry), timestamp: formatDateTime(entry.atMs) })));
+}
+
+/** Begins the next query that waits, unless one is under way. */
+function next(account: AccountContext): void {
+  const state = account.state(ARCHIVE);
+  if (state.isAnswering) return;
+  const job = state.waiting.shift();
+  if (job === undefined) return;
+  state.isAnswering = true;
+  const { request } = job;
+  const { store } = account.host.services;
+  const { words } = request.filters;
+  if (words?.length === 0) {
+    deliver(account, job, EMPTY_PAGE); // a search for punctuation
+    return;
+  }
+  if (words !== undefined && !beginSearch()) {
+    finish(account, job, new StanzaError('resource-constraint', 'Too many searches at a time'));
+    return;
+  }
+  const view = viewOf(store, account.bare, account.log, request.filters.with?.bare);
+  const found = findPage(view, archiveQuery(request, account)).catch((error: unknown) => {
+    account.host.services.log.warn('archive_query_failed', { error: error instanceof Error ? error.stack : String(error) });
+    return 'failed' as const;
+  });
+  account.later(words === undefined ? found : found.finally(endSearch), (current, page) => {
+    if (typeof page === 'string') finish(current, job, failureOf(page));
+    else deliver(current, job, page);
+  });
+}
+
+/** What `request` means for the log. */
+function archiveQuery({ filters, page }: ArchiveRequest, account: AccountContext): ArchiveQuery {
+  const { with: peer, words, ...rest } = filters;
+  const { host, bare } = account;
+  const maxPage = optionsOf(host).page;
+  const address = peer?.isFull === true ? peer.full : undefined;
+  const isSifted = words !== undefined || address !== undefined;
+  return {
+    ...rest,
+    with: peer,
+    // §4.1.1: whatever came from or went to a resource of one's own. The bare JID means messages to oneself.
+    isAnywhere: address !== undefined && peer!.bare === bare,
+    sift: isSifted ? siftFor(host, { words, address }) : undefined,
+    page: {
+      max: Math.min(page.max ?? maxPage, maxPage),
+      maxBytes: host.config.limits.outboundBytes * PAGE_SHARE,
+      after: page.after,
+      before: page.before === '' ? undefined : page.before,
+      isLast: page.before !== undefined,
+    },
+  };
+}
+
+function deliver(account: AccountContext, job: Job, page: ArchivePage): void {
+  const { session, request } = job;
+  const { outbound } = session;
+  const isBehind = outbound.unackedBytes > account.host.config.limits.outboundBytes * UNACKED_SHARE;
+  const again = (current: AccountContext): void => deliver(current, job, page);
+  if (!isThere(account, session)) {
+    finish(account, job, new StanzaError('recipient-unavailable')); // what is not in the log does not wait for a client
+  } else if (!outbound.isLive && job.yields > 0) {
+    job.yields--;
+    account.whenDrained(session, again);
+  } else if (isBehind && job.ackMs > 0) {
+    job.ackMs -= ACK_POLL_MS;
+    account.later(setTimeout(ACK_POLL_MS), again);
+  } else if (!outbound.isLive || isBehind) {
+    finish(account, job, new StanzaError('resource-constraint', 'What was sent before must be received first'));
+  } else {
+    const { entries } = page;
+    for (const entry of request.isFlipped ? entries.toReversed() : entries)
+      account.push(session, resultMessage(account, session, request, entry));
+    finish(account, job, finOf(page));
+  }
+}
+
+function isThere(account: AccountContext, session: Session): boolean {
+  return session.connection !== undefined && account.session(session.jid.resource) === session;
+}
+
+function failureOf(failure: PageFailure | 'failed'): StanzaError {
+  switch (failure) {
+    case 'item_not_found':
+      return new StanzaError('item-not-found'); // §4.1.3, §4.3.2
+    case 'too_long':
+      return new StanzaError('resource-constraint', 'Nothing was found among the messages that may be looked into; name a shorter time');
+    case 'failed':
+      return new StanzaError('resource-constraint', 'The archive cannot be read now');
+  }
+}
+
+/** Answers, behind the results, and begins the next when they have been read. */
+function finish(account: AccountContext, { session, answer }: Job, outcome: IqAnswer): void {
+  answer(outcome);
+  const goOn = (current: AccountContext): void => {
+    current.state(ARCHIVE).isAnswering = false;
+    next(current);
+  };
+  if (isThere(account, session)) account.whenDrained(session, goOn);
+  else account.later(Promise.resolve(), goOn); // not now, or many that are refused would be as many calls deep
+}
+
+/** §4.2 */
+function resultMessage(account: AccountContext, session: Session, { queryId }: ArchiveRequest, entry: LogEntry): Stanza {
+  const queryAttr = queryId === undefined ? '' : ` queryid='${escapeAttr(queryId)}'`;
+  const forwarded = forwardedXml(entry.stanza, { by: account.bare, atMs: entry.atMs });
+  return new Stanza({
+    kind: 'message',
+    type: 'normal',
+    from: account.jid,
+    to: session.jid,
+    body: `<result xmlns='${MAM}'${queryAttr} id='${archiveId(entry)}'>${forwarded}</result>`,
+    children: RESULT_HEAD,
+  });
+}
+
+/** §4, §4.3.2. What is told is stable, so nothing is said of that. */
+function finOf({ entries, isComplete, count, firstIndex }: ArchivePage): Element {
+  const first = entries[0];
+  const last = entries.at(-1);
+  const set = pageResultElement({
+    first: first && archiveId(first),
+    last: last && archiveId(last),
+    firstIndex,
+    count,
+  });
+  return el('fin', MAM, { complete: isComplete ? 'true' : undefined }, set);
+}
