@@ -2,6 +2,7 @@
  * What runs in a pool thread: work that would hold up a worker's event loop. One exported
  * function per kind of job; Piscina calls them by name.
  */
+import type { SiftJob } from './log/sift.ts';
 import { deriveScramCredentials, verifyPassword, type PreparedPassword, type ScramHash } from './sasl/scram.ts';
 import type { ExportJob } from './server/export-job.ts';
 import type { Inspection } from './server/inspect-store.ts';
@@ -43,4 +44,9 @@ export async function inspectStore(path: string): Promise<Inspection | { readonl
     if (name !== 'StoreError') throw error;
     return { code, message };
   }
+}
+
+/** Which messages of an archive match: a few hundred at a time, a millisecond or two. */
+export async function sift(job: SiftJob): Promise<number[]> {
+  return (await import('./log/sift.ts')).siftRows(job);
 }

@@ -72,6 +72,8 @@ export class DrillClient {
   readonly full: string;
   /** Sessions that the server refused to resume, so far. */
   failures = 0;
+  /** Answers to requests that had one already, or that belonged to a session that was refused. */
+  answeredTwice = 0;
   /** What happened to it, newest last, with times; for those who look for the cause of a failure. */
   readonly events: string[] = [];
   private readonly options: ClientOptions;
@@ -93,6 +95,7 @@ export class DrillClient {
   private written = 0;
   private requestTimer: NodeJS.Timeout | undefined;
   private readonly requests = new Map<string, Request>();
+  private readonly pings = new Set<string>();
   private nextId = 0;
   private archivePage: ArchiveEntry[] = [];
   private over: Promise<void> | undefined;
@@ -162,6 +165,23 @@ export class DrillClient {
   comeBack(): void {
     this.awayUntilMs = 0;
     this.wakeUp?.();
+  }
+
+  /** Asks the server whether it is there, and takes note whether it answers: once, and not twice. */
+  sendPing(): void {
+    const id = `p${this.nextId++}`;
+    this.pings.add(id);
+    this.enqueue(`<iq type='get' id='${id}' to='${this.options.target.domain}'><ping xmlns='urn:xmpp:ping'/></iq>`, undefined);
+  }
+
+  /** Becomes more or less available. */
+  sendPresence(show: string | undefined): void {
+    this.enqueue(show === undefined ? '<presence/>' : `<presence><show>${show}</show></presence>`, undefined);
+  }
+
+  /** Pings of this session without an answer. */
+  get unanswered(): number {
+    return this.pings.size;
   }
 
   /** Asks; for times without faults. Rejects when the session ends first. */
@@ -244,6 +264,7 @@ export class DrillClient {
     this.written = 0;
     for (const { reject } of this.requests.values()) reject(new Error('the session was not resumed'));
     this.requests.clear();
+    this.pings.clear();
     for (const { xml, message, sentAtMs, isWritten } of queue) {
       if (message === undefined) continue;
       if (isWritten) message.isResent = true;
@@ -341,10 +362,7 @@ export class DrillClient {
 
   private handle(frame: Frame): void {
     if (frame.name === 'iq') {
-      const id = attribute(frame, 'id') ?? '';
-      const request = this.requests.get(id);
-      this.requests.delete(id);
-      request?.resolve(frame);
+      this.answered(attribute(frame, 'id') ?? '', frame);
       return;
     }
     if (frame.name !== 'message') return;
@@ -359,6 +377,14 @@ export class DrillClient {
     }
     if (!frame.children.some(({ name }) => name === 'body')) return;
     this.options.onMessage(bodyOf(frame.body), attribute(frame, 'from') ?? '', this.archiveIdIn(frame.body));
+  }
+
+  private answered(id: string, frame: Frame): void {
+    if (this.pings.delete(id)) return;
+    const request = this.requests.get(id);
+    this.requests.delete(id);
+    if (request !== undefined) request.resolve(frame);
+    else this.answeredTwice++;
   }
 
   private archiveIdIn(body: string): string | undefined {
@@ -427,7 +453,8 @@ export class DrillClient {
     });
   }
 
-  private note(text: string): void {
+  /** Adds to `events`. */
+  note(text: string): void {
     if (this.events.length >= MAX_EVENTS) this.events.splice(0, MAX_EVENTS / 2);
     this.events.push(`${(performance.now() / 1_000).toFixed(3)} ${text}`);
   }

@@ -51,6 +51,8 @@ export interface DrillOptions {
 const PASSWORD = 'a password for drills';
 const LOAD_TICK_MS = 20;
 const MAX_BURST = 6;
+/** Bursts with a ping or presence behind them. */
+const OTHER_SHARE = 0.2;
 /** What a client may catch up with after a time without room in its window. */
 const MAX_CREDIT = 16;
 /** Behind such a fault of the server, an unexplained loss of a connection is its doing. */
@@ -231,8 +233,16 @@ class Drill {
       if (burst <= 0 || burst > participant.credit) continue;
       participant.credit -= burst;
       for (let i = 0; i < burst; i++) this.sendOne(participant);
+      this.sendOther(client);
       client.requestAck();
     }
+  }
+
+  /** Stanzas that are no messages count for `h`, too, and no log has them. */
+  private sendOther(client: DrillClient): void {
+    const chance = this.loadRandom.next();
+    if (chance < OTHER_SHARE / 2) client.sendPing();
+    else if (chance < OTHER_SHARE) client.sendPresence(this.loadRandom.pick(['away', 'dnd', undefined]));
   }
 
   private sendOne({ client, outgoing, peer }: Participant): void {
@@ -260,7 +270,7 @@ class Drill {
     const wrong = incoming.live.add(n, client.failures);
     if (wrong === undefined) return;
     this.early[wrong]++;
-    if (this.early[wrong] <= MAX_SAMPLES) client.events.push(`${(performance.now() / 1_000).toFixed(3)} ${wrong}: ${body}`);
+    if (this.early[wrong] <= MAX_SAMPLES) client.note(`${wrong}: ${body}`);
   }
 
   private returned({ outgoing }: Participant, id: string, body: string): void {
@@ -344,7 +354,8 @@ class Drill {
       case 'worker_kill':
         return this.tryControl(async () => {
           this.latestServerFault = { cause: kind, atMs: performance.now() };
-          await this.server.killWorker();
+          const { worker } = await this.server.killWorker();
+          this.noteWhere(() => true, `fault: worker ${worker} ends`);
           this.count(kind);
         });
       default:
@@ -382,6 +393,7 @@ class Drill {
     for (const participant of this.participants) participant.cause = participant.isAway ? 'away_over_kill' : kind;
     const blame = (): void => void (this.latestServerFault = { cause: kind, atMs: performance.now() }); // of one that was just coming back
     blame();
+    this.noteWhere(() => true, `fault: ${kind}`);
     await this.server.kill();
     blame();
   }
@@ -395,6 +407,8 @@ class Drill {
       this.latestServerFault = { cause: 'actor_crash', atMs: performance.now() };
       const crashed = await this.server.crashActors({ kind, count: 1, moment, ...whose });
       if (crashed.length === 0) throw new Error(`no actor of the kind ${kind}`);
+      for (const { what, worker } of crashed)
+        this.noteWhere((client) => what.startsWith(client.bare), `fault: its ${kind} actor on worker ${worker} throws, ${moment}`);
       this.count('actor_crash');
     });
   }
@@ -419,6 +433,10 @@ class Drill {
 
   private online(): Participant[] {
     return this.participants.filter(({ client, cause }) => client.isOnline && cause === undefined);
+  }
+
+  private noteWhere(accept: (client: DrillClient) => boolean, text: string): void {
+    for (const { client } of this.participants) if (accept(client)) client.note(text);
   }
 
   private count(cause: Cause): void {
@@ -491,6 +509,8 @@ class Drill {
     const { seed, pairs, seconds, faults } = this.options;
     for (const { cause, lostAtMs, client } of this.participants)
       if (!client.isOnline) this.episodes.push({ cause: cause ?? 'unexplained', how: 'missing', ms: performance.now() - (lostAtMs ?? 0) });
+    const unanswered = this.participants.reduce((sum, { client }) => sum + client.unanswered, 0);
+    if (unanswered > 0) this.violation(`${unanswered} pings were never answered`);
     const flows = this.participants.map(({ outgoing }) => outgoing as FlowHistory);
     const findings = flows.map((flow) => checkFlow(flow));
     const suspects = this.suspects(findings);
@@ -505,6 +525,7 @@ class Drill {
       findings,
       violations: this.violations,
       refusals: this.refusals,
+      answeredTwice: this.participants.reduce((sum, { client }) => sum + client.answeredTwice, 0),
       mayReturn: (faults.actor_crash ?? 0) > 0,
       traces: suspects.slice(0, MAX_TRACES).map(({ client }) => ({ who: client.full, events: client.events.slice(-MAX_TRACE_EVENTS) })),
     });

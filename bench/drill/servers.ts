@@ -141,8 +141,8 @@ export class DrillServer implements AsyncDisposable {
   }
 
   /** Ends a worker thread as a crash would. Without a number: any. */
-  killWorker(worker?: number): Promise<unknown> {
-    return this.drillCommand('drill kill-worker', worker === undefined ? {} : { worker });
+  killWorker(worker?: number): Promise<{ readonly worker: number }> {
+    return this.drillCommand('drill kill-worker', worker === undefined ? {} : { worker }) as Promise<{ readonly worker: number }>;
   }
 
   /** Commands for drills are in no list of commands, so their types are not either. */

@@ -132,6 +132,9 @@ export class Connection {
   pendingIdentity: SessionIdentity | undefined = undefined;
   /** Of the session that the client wants to take up. XEP-0198 §5 */
   previd: string | undefined = undefined;
+  /** `h` of that `<resume/>`, and how often the account was asked. */
+  previousCount = 0;
+  resumeTries = 0;
   /** Until when a lost account is sought. */
   seekUntilMs = 0;
   isPinged = false;

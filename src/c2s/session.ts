@@ -1,6 +1,6 @@
 /**
- * A bound session: stanzas in both directions, and what happens when the account actor at the
- * other end is lost. The hot path of the server runs through `session_established`.
+ * A bound session. The hot path of the server runs through `session_established`: `to-account.ts` one way, `to-client.ts` the
+ * other. How it ends is in `leaving.ts`; what happens when the account actor at the other end is lost, in `lost-account.ts`.
  */
 import type { KernelEvent } from '../kernel/actor.ts';
 import type { Credit } from '../core/messages.ts';

@@ -3,7 +3,7 @@
  * (towards the client) and that of `Given` (towards the account); here are the elements that say so, and the two counts.
  */
 import type { KernelEvent } from '../kernel/actor.ts';
-import { CREDIT_WINDOW, type ResumeAnswer, type SmAnswer, type Unbind } from '../core/messages.ts';
+import { CREDIT_WINDOW, type ResumeAnswer, type SessionIdentity, type SmAnswer, type Unbind } from '../core/messages.ts';
 import { attributeOf, STREAM_END } from '../stream/header.ts';
 import { el } from '../xml/element.ts';
 import type { Frame } from '../xml/frame.ts';
@@ -30,6 +30,8 @@ const ENABLE_TIMEOUT_MS = 15_000;
 /** Of an account that is restarted, or has no room in its mailbox. */
 const MAX_ENABLE_TRIES = 5;
 const RESUME_TIMEOUT_MS = 15_000;
+/** An account that crashes as often as that with it does not take the session up. */
+const RESUME_TRIES = 3;
 const REQUEST = `<r xmlns='${NS_SM}'/>`;
 
 /** What the stream knows of it, from `<enable/>` or `<resume/>` on. */
@@ -294,9 +296,18 @@ function resume(c: Connection, frame: Frame): C2sState {
   const token = attributeOf(frame, 'previd');
   const h = parseCount(attributeOf(frame, 'h'));
   if (token === undefined || h === undefined) return resumeFailed(c, 'bad-request');
-  const identity = c.makeIdentity();
-  c.pendingIdentity = identity;
+  c.pendingIdentity = c.makeIdentity();
   c.previd = token;
+  c.previousCount = h;
+  c.resumeTries = 0;
+  return askToResume(c, c.pendingIdentity);
+}
+
+/** The account may be restarted on the way: it is asked again with the same words. */
+function askToResume(c: Connection, identity: SessionIdentity): C2sState {
+  const token = c.previd!;
+  const h = c.previousCount;
+  c.resumeTries++;
   c.turn.askTo('resume', 'account', c.account!.jid.bare, RESUME_TIMEOUT_MS, (replyTo) => ({
     kind: 'resume' as const,
     replyTo,
@@ -317,6 +328,7 @@ function resumeFailed(c: Connection, condition: Condition, h?: number): C2sState
 export function resumeAnswered(c: Connection, event: Extract<KernelEvent, { kind: 'reply' }>): C2sState {
   const identity = c.pendingIdentity!;
   if (!event.ok) {
+    if (event.failure === 'crashed' && c.resumeTries < RESUME_TRIES) return askToResume(c, identity);
     // Should it come to that after all, the session would wait for words of this connection, which may bind another.
     const unbind: Unbind = { kind: 'unbind', sid: identity.sid, reason: 'client_gone' };
     c.turn.sendTo('account', c.account!.jid.bare, unbind);

@@ -56,9 +56,11 @@ export function attach(account: Account, event: Attach): void {
   }
   const holder = account.session(resource);
   if (holder !== undefined) {
-    if (holder.sid === identity.sid) {
+    const isSame = holder.sid === identity.sid;
+    if (isSame && holder.connection !== undefined) {
+      holder.outbound.isLive = false; // until the connection says what it has
       welcome(account, replyTo, holder, false);
-    } else if (token !== undefined && holder.sm?.token === token && holder.connection === undefined) {
+    } else if (isSame || (token !== undefined && holder.sm?.token === token && holder.connection === undefined)) {
       account.moveSession(holder, identity); // it was restored from the store
       account.turn.cancelTimer(expiryTimer(holder));
       welcome(account, replyTo, holder, false);
@@ -129,7 +131,9 @@ function isWelcome({ isTemporary, row }: Account, isAnonymous: boolean): boolean
   return isAnonymous ? isTemporary : (row?.isEnabled ?? false);
 }
 
-function welcome({ turn }: Account, replyTo: ReplyTo, { jid, taken }: Session, isNew: boolean): void {
+function welcome({ turn }: Account, replyTo: ReplyTo, session: Session, isNew: boolean): void {
+  const { jid, taken } = session;
+  session.isDirty = true; // what is said to be taken must be known after any crash
   turn.reply(replyTo, { ok: true, resource: jid.resource, account: turn.self, isNew, taken } satisfies BindAnswer);
 }
 

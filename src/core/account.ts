@@ -140,8 +140,6 @@ export class Account implements AccountContext {
   takenByKey = new Map<number, number>();
   /** A row says so: whoever starts the server will look after the account. */
   isAwake = false;
-  /** The log has written an entry of this session in this turn, so its count is durable. */
-  private counted: Session | undefined = undefined;
   private isRemoving = false;
   private isCountedIdle = false;
   private lastCommit: Commit | undefined = undefined;
@@ -317,11 +315,10 @@ export class Account implements AccountContext {
       this.returnError(stanza, new StanzaError('resource-constraint'));
       return;
     }
-    const origin = { session: session.key, taken: session.taken + 1, requests: session.unsavedRequests };
-    session.unsavedRequests = [];
-    this.counted = session;
+    const origin = { session: session.key, taken: session.taken + 1, requests: session.openRequests() };
     if (stanza.to.bare === this.bare) {
       const draft = (this.ownDraft = beginDraft(this, stanza, 'self', 0, origin));
+      session.savedTaken = origin.taken;
       this.receive(stanza);
       finishDraft(this, draft);
       return;
@@ -329,11 +326,11 @@ export class Account implements AccountContext {
     const isOurs = this.environment.router.isLocalAccount(stanza.to);
     const error = isOurs ? undefined : this.environment.router.route(stanza, this.turn);
     if (error !== undefined) {
-      this.counted = undefined;
       this.returnError(stanza, error);
       return;
     }
     const draft = (this.draft = beginDraft(this, stanza, 'out', 0, origin));
+    session.savedTaken = origin.taken;
     this.host.hooks.emit('message_sent', this, stanza, session);
     this.draft = undefined;
     if (isOurs) {
@@ -371,8 +368,12 @@ export class Account implements AccountContext {
     if (++session.taken % CREDIT_BATCH === 0) this.tellTaken(session, false);
   }
 
-  /** Leaves when all of it is durable, like everything a turn says. */
-  tellTaken({ sid, taken, connection }: Session, isAnswer: boolean): void {
+  /**
+   * Leaves when all of it is durable, like everything a turn says: what was acknowledged once must be known after any crash.
+   */
+  tellTaken(session: Session, isAnswer: boolean): void {
+    const { sid, taken, connection } = session;
+    if (session.sm !== undefined && session.savedTaken < taken) this.saveTaken(session);
     if (connection !== undefined) this.turn.send(connection, { kind: 'credit', sid, taken, isAnswer });
   }
 
@@ -549,19 +550,22 @@ export class Account implements AccountContext {
   }
 
   /** Rows of sessions that have changed; and where the turn writes anything, it writes what it has taken from whom, too. */
+  private saveTaken(session: Session): void {
+    session.savedTaken = session.taken;
+    this.put(TAKEN, [session.key], session.taken);
+  }
+
   private saveSessions(event: AccountMessage | KernelEvent): void {
     for (const session of this.bySid.values()) {
       if (!session.isDirty || session.sm === undefined) continue;
       session.isDirty = false;
-      session.unsavedRequests = [];
+      session.savedTaken = session.taken;
       this.put(SESSIONS, [session.key], sessionRow(session, this.log.next));
-      if (this.counted !== session) this.counted = session;
     }
     if (this.batch !== undefined && event.kind === 'client_stanza') {
       const session = this.bySid.get(event.sid);
-      if (session?.sm !== undefined && session !== this.counted) this.put(TAKEN, [session.key], session.taken);
+      if (session?.sm !== undefined && session.savedTaken < session.taken) this.saveTaken(session);
     }
-    this.counted = undefined;
   }
 
   private erase(): 'loading' {
@@ -650,6 +654,7 @@ export class Account implements AccountContext {
       session.priority = previous.priority;
       session.isInterested = previous.isInterested;
       session.taken = previous.taken;
+      for (const [id, request] of previous.requests) session.requests.set(id, request);
       session.outbound.isLive = false;
       session.restoreSlots(previous.keptSlots());
       for (const item of previous.outbound.waiting) {
@@ -687,8 +692,6 @@ export class Account implements AccountContext {
       this.turn.timer('confirm', 0);
     }
     this.failures = lost;
-    // What the failed turn said of it is lost; without it a connection would wait for ever.
-    for (const session of this.bySid.values()) this.tellTaken(session, false);
     for (const { to, message } of old.unsaid.values()) if (message.kind === 'close_stream') this.turn.send(to, message);
   }
 

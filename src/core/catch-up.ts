@@ -46,6 +46,10 @@ function waitingItem(position: number): Item {
 export function catchUp(account: Account, session: Session): void {
   const { outbound, connection } = session;
   if (connection === undefined || session.isBusy || outbound.isLive) return;
+  if (outbound.unackedCount > 0 && outbound.unackedBytes > account.host.config.limits.outboundBytes) {
+    session.isAwaitingAck = true; // it reads, but what it has read it does not say
+    return;
+  }
   const items = outbound.waiting.slice(0, CHUNK);
   if (items.length === 0) {
     outbound.isLive = true;
@@ -82,13 +86,18 @@ function handOn(account: Account, session: Session, items: readonly Item[]): voi
   }
   outbound.take(count);
   session.isDirty = true;
+  const left: Item[] = [];
   for (const item of items.slice(0, count)) {
+    if (session.connection !== connection) {
+      left.push(item); // the client did not read what came before
+      continue;
+    }
     if (item.isDelayed) item.stanza = delayed(item.stanza!, account.host.domain, item.atMs);
     item.isDelayed = false;
     if (account.pending.remove(item.position)) account.delete(PENDING, [item.position]);
-    if (session.connection === connection) send(account, session, item);
-    else outbound.restore(item); // it did not read what came before
+    send(account, session, item);
   }
+  if (left.length > 0) outbound.waitInFront(left);
   if (outbound.waiting.length === 0) {
     catchUp(account, session);
     return;

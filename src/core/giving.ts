@@ -61,6 +61,7 @@ export function send(account: Account, session: Session, item: Item): void {
   const seq = sm === undefined ? 0 : outbound.number(item);
   account.turn.send(session.connection!, new Push(seq, item.position, stanza));
   if (sm === undefined) return;
+  session.noteAnswer(stanza, seq);
   if (outbound.unackedCount > MAX_UNACKED || outbound.unackedBytes > account.host.config.limits.outboundHardBytes) {
     account.closeStream(session, 'slow_consumer');
     detach(account, session);

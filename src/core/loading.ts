@@ -24,6 +24,8 @@ export function takeIn(account: Account, loaded: Loaded): void {
   noteTaken(account, log.tail, loaded);
   if (isAwake) oweMessages(account, log.tail);
   account.answerFailures();
+  // What a failed turn said of it is lost; without it a connection would wait for ever.
+  for (const session of account.sessions) account.tellTaken(session, false);
   handOver(account);
 }
 
@@ -34,7 +36,8 @@ function takeInSessions(account: Account, { sessions, taken, log }: Loaded): voi
     const existing = [...account.sessions].find((each) => each.key === number);
     const session = restoreSession(value, number, account.jid, account.environment.jidOf, existing);
     for (const row of taken) if (row.key[0] === number) session.taken = Math.max(session.taken, row.value);
-    for (const entry of log.tail) if (entry.position >= value.until) replayEntry(session, entry);
+    for (const entry of log.tail) if (entry.position >= value.until) replayEntry(session, entry, existing === undefined);
+    session.savedTaken = session.taken;
     if (existing !== undefined) continue;
     // One that had a connection when the server ended waits from now on: nobody was there to come back to.
     session.detachedAtMs = Math.max(session.detachedAtMs ?? now, host.startedAtMs);
@@ -72,12 +75,18 @@ function oweMessages(account: Account, tail: readonly LogEntry[]): void {
   account.turn.timer('forward', FORWARD_CHECK_MS);
 }
 
-/** Requests whose answers went down with the account's memory: the client must not wait for ever. */
-export function answerLost(account: Account, session: Session): void {
-  for (const { id, to } of session.requests.values()) {
+/**
+ * Requests whose answers went down with the account's memory: the client must not wait for ever.
+ *
+ * @param received number of the last stanza the client has.
+ */
+export function answerLost(account: Account, session: Session, received: number): void {
+  const requests = [...session.requests.values()];
+  session.requests.clear();
+  for (const { id, to, seq } of requests) {
+    if (seq > 0 && seq <= received) continue;
     const from = account.environment.jidOf(to);
     const error = stanzaErrorElement(new StanzaError('internal-server-error', 'The answer was lost when the server was restarted'));
     account.push(session, makeStanza({ kind: 'iq', type: 'error', id, from, to: session.jid }, error));
   }
-  session.requests.clear();
 }

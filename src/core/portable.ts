@@ -51,6 +51,10 @@ export interface AccountRows {
 export interface AccountImport extends AccountRows {
   /** Milliseconds since the epoch. */
   readonly nowMs: number;
+  /** Of a message, as stanzas count themselves: a longer one could not be sent to a client. */
+  readonly maxStanzaBytes: number;
+  /** Of what is sent in one piece, such as a roster. */
+  readonly maxAnswerBytes: number;
   /** Gathered and written between elements; `get` and `pages` see it from then on. */
   put<V>(table: Table<V>, key: Key, value: V): void;
   delete<V>(table: Table<V>, key: Key): void;

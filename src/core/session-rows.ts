@@ -117,11 +117,12 @@ export function restoreSession(
   }
   session.sm = { token: row.token, maxMs: row.maxMs, base: row.base };
   session.isRestored = existing === undefined;
+  session.isCountKnown = false;
   session.taken = Math.max(session.taken, row.taken);
   session.isInterested = row.isInterested;
   session.restoreSlots(row.slots);
   for (const text of row.directed) session.directed.set(text, jidOf(text));
-  for (const request of row.requests) session.requests.set(request.id, request);
+  if (existing === undefined) setRequests(session, row.requests);
   const { presence } = row;
   if (presence !== undefined && session.presence === undefined) {
     session.presence = new Stanza({ kind: 'presence', ...presence, from: jid, to: account, hasTo: false });
@@ -138,11 +139,15 @@ export function restoreSession(
   return session;
 }
 
-/** What an entry of the log says of a session beyond its row. */
-export function replayEntry(session: Session, { position, atMs, stanza, origin, deliveries }: LogEntry): void {
+/**
+ * What an entry of the log says of a session beyond its row.
+ *
+ * @param withRequests false where the session has survived in memory and knows better.
+ */
+export function replayEntry(session: Session, { position, atMs, stanza, origin, deliveries }: LogEntry, withRequests: boolean): void {
   if (origin?.session === session.key) {
     session.taken = Math.max(session.taken, origin.taken);
-    for (const request of origin.requests) session.requests.set(request.id, request);
+    if (withRequests) setRequests(session, origin.requests);
   }
   for (const { session: key, seq, form } of deliveries) {
     if (key !== session.key) continue;
@@ -150,6 +155,11 @@ export function replayEntry(session: Session, { position, atMs, stanza, origin, 
     const hasCopies = deliveries.some((each) => each.form !== 'plain');
     session.outbound.restore({ seq, position, form, atMs, isToFull, hasCopies, isDelayed: true, stanza: undefined });
   }
+}
+
+function setRequests({ requests }: Session, open: readonly OpenRequest[]): void {
+  requests.clear();
+  for (const request of open) requests.set(request.id, request);
 }
 
 /** Stands for a connection that was not there when the row was read. */

@@ -24,6 +24,7 @@ export interface StreamManagement {
   readonly base: number;
 }
 
+const NO_REQUESTS: readonly OpenRequest[] = [];
 /** Requests of a client that are remembered so that a crash can be answered for. */
 const MAX_REQUESTS = 32;
 
@@ -42,6 +43,8 @@ export class Session {
   detachedAtMs: number | undefined = undefined;
   /** It comes from the store: what was in memory only is gone. */
   isRestored = false;
+  /** False after a restart of the account: the client may have got more than the log tells. */
+  isCountKnown = true;
   /** The last presence the client sent to all: undefined while it is not an *available* resource. */
   presence: Stanza | undefined = undefined;
   /** Of that presence; -128 to 127. RFC 6121 §4.7.2.3 */
@@ -54,10 +57,12 @@ export class Session {
   taken = 0;
   /** IQ requests of the client whose answer it has not acknowledged, by id; kept under stream management. */
   readonly requests = new Map<string, OpenRequest>();
-  /** Of those, what no entry of the log tells yet. */
-  unsavedRequests: OpenRequest[] = [];
+  /** Of the stanzas taken, how many the store knows of: no more may be acknowledged. */
+  savedTaken = 0;
   /** What waits for it is being read, or the client is reading it. */
   isBusy = false;
+  /** It goes on being handed what waits when the client has acknowledged what it got. */
+  isAwaitingAck = false;
   /** Its row in the store has to be written again. */
   isDirty = false;
   private slots: Map<SessionSlot<never>, unknown> | undefined = undefined;
@@ -104,9 +109,21 @@ export class Session {
   /** The client asks something whose answer may get lost. */
   noteRequest({ id, to }: Stanza): void {
     if (id === undefined || this.requests.size >= MAX_REQUESTS || this.requests.has(id)) return;
-    const request = { id, to: to.full };
-    this.requests.set(id, request);
-    this.unsavedRequests.push(request);
+    this.requests.set(id, { id, to: to.full, seq: 0 });
+  }
+
+  /** The client was sent an answer, or has acknowledged it. */
+  noteAnswer({ kind, type, id }: Stanza, seq: number): void {
+    if (kind !== 'iq' || id === undefined || (type !== 'result' && type !== 'error') || this.requests.size === 0) return;
+    const request = this.requests.get(id);
+    if (request === undefined) return;
+    if (request.seq === seq) this.requests.delete(id);
+    else request.seq = seq;
+  }
+
+  /** For the log: empty for most messages. */
+  openRequests(): readonly OpenRequest[] {
+    return this.requests.size === 0 ? NO_REQUESTS : Array.from(this.requests.values(), (request) => ({ ...request }));
   }
 
   /** Values of slots that are kept, by name. */

@@ -13,21 +13,27 @@ import type { Session } from './session.ts';
 const MAX_WAITING = 10_000;
 
 /** §3 */
-export function enable(account: Account, { replyTo, sid, isResumable, maxSeconds }: SmEnable): void {
+export function enable(account: Account, { replyTo, sid, isResumable, maxSeconds, base }: SmEnable): void {
   const { turn, host } = account;
   const session = account.sessionBySid(sid);
-  if (session === undefined || session.sm !== undefined) {
+  if (session === undefined) {
     turn.reply(replyTo, { ok: false } satisfies SmAnswer);
+    return;
+  }
+  if (session.sm !== undefined) {
+    // The connection has crashed before it heard the answer.
+    const maxSeconds = Math.floor(session.sm.maxMs / 1_000);
+    turn.reply(replyTo, { ok: true, token: session.sm.token, maxSeconds, base: session.sm.base } satisfies SmAnswer);
     return;
   }
   const { resumeMs } = host.config.c2s;
   const maxMs = maxSeconds === undefined ? resumeMs : Math.min(resumeMs, maxSeconds * 1_000);
   // An account that goes with its session leaves nothing to come back to.
   const token = isResumable && maxMs > 0 && !account.isTemporary ? randomBytes(24).toString('base64url') : undefined;
-  session.sm = { token, maxMs: token === undefined ? 0 : maxMs, base: session.taken };
+  session.sm = { token, maxMs: token === undefined ? 0 : maxMs, base };
   session.isDirty = true;
   account.stayAwake();
-  turn.reply(replyTo, { ok: true, token, maxSeconds: Math.floor(maxMs / 1_000), base: session.taken } satisfies SmAnswer);
+  turn.reply(replyTo, { ok: true, token, maxSeconds: Math.floor(maxMs / 1_000), base } satisfies SmAnswer);
 }
 
 /** §4: the connection has compared `seq` with what it has sent. */
@@ -35,11 +41,14 @@ export function acknowledge(account: Account, { sid, seq }: SmAck): void {
   const session = account.sessionBySid(sid);
   if (session?.sm === undefined || seq > session.outbound.sent) return;
   session.outbound.ack(seq, (item) => noteAcked(session, item));
+  if (!session.isAwaitingAck) return;
+  session.isAwaitingAck = false;
+  catchUp(account, session);
 }
 
 /** The client has it: an answer need not be given again. */
-function noteAcked(session: Session, { stanza }: Item): void {
-  if (stanza?.kind === 'iq' && stanza.id !== undefined) session.requests.delete(stanza.id);
+function noteAcked(session: Session, { stanza, seq }: Item): void {
+  if (stanza !== undefined) session.noteAnswer(stanza, seq);
 }
 
 /** The connection is over for a reason of its own: the session waits. §5. False where it does not. */
@@ -83,13 +92,14 @@ export function resume(account: Account, { replyTo, token, h, identity }: Resume
   const sm = session.sm!;
   const { outbound } = session;
   const taken = wrapped(session.taken - sm.base);
-  const acked = outbound.unwrap(h, session.isRestored);
+  const acked = outbound.unwrap(h, !session.isCountKnown);
   if (acked === undefined) {
     const sent = wrapped(outbound.sent);
     turn.reply(replyTo, { ok: false, condition: 'handled-count-too-high', h: taken, sent } satisfies ResumeAnswer);
     return;
   }
-  if (session.connection !== undefined) account.closeStream(session, 'conflict'); // half-open: the client knows better
+  // Half-open: the client knows better. Its own connection may have had to ask twice.
+  if (session.sid !== identity.sid) account.closeStream(session, 'conflict');
   account.moveSession(session, identity);
   turn.cancelTimer(expiryTimer(session));
   if (acked > outbound.sent) outbound.sent = acked;
@@ -117,7 +127,8 @@ function goOn(account: Account, session: Session, received: number): void {
   session.isBusy = false;
   session.isDirty = true;
   session.isRestored = false;
-  if (isRestored) answerLost(account, session);
+  session.isCountKnown = true;
+  if (isRestored) answerLost(account, session, received);
   catchUp(account, session);
   account.host.hooks.emit('session_resumed', account, session, isRestored);
   handOver(account);

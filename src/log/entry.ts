@@ -28,10 +28,12 @@ export interface Delivery {
   readonly form: Form;
 }
 
-/** An IQ request of the client that is not answered yet, so that a crash can be. */
+/** An IQ request of the client whose answer it has not acknowledged, so that it can be answered after a crash. */
 export interface OpenRequest {
   readonly id: string;
   readonly to: string;
+  /** Number of the answer among the stanzas the session was sent; 0 while there is none. */
+  seq: number;
 }
 
 /** What a message of the account's own client says of its session. */
@@ -40,6 +42,7 @@ export interface Origin {
   readonly session: number;
   /** Stanzas taken from it in all, this message included. */
   readonly taken: number;
+  /** All that are open. */
   readonly requests: readonly OpenRequest[];
 }
 
@@ -81,7 +84,7 @@ function writeEntry(row: RowWriter, entry: LogEntry): void {
   row.uint(entry.source).uint(entry.settledBelow);
   if (origin !== undefined) {
     row.uint(origin.session).uint(origin.taken).uint(origin.requests.length);
-    for (const { id, to } of origin.requests) row.string(id).string(to);
+    for (const { id, to, seq } of origin.requests) row.string(id).string(to).uint(seq);
   }
   row.uint(deliveries.length);
   for (const { session, seq, form } of deliveries) row.uint(session).uint(seq).uint(FORMS.indexOf(form));
@@ -117,7 +120,7 @@ function readOrigin(row: RowReader): Origin {
   const session = row.uint();
   const taken = row.uint();
   const requests: OpenRequest[] = [];
-  for (let left = row.uint(); left > 0; left--) requests.push({ id: row.string(), to: row.string() });
+  for (let left = row.uint(); left > 0; left--) requests.push({ id: row.string(), to: row.string(), seq: row.uint() });
   return { session, taken, requests };
 }
 

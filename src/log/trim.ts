@@ -210,7 +210,7 @@ async function pendingIn({ store, bare }: TrimView, { from, to }: Pick<Segment, 
 }
 
 async function* entriesOf({ store, bare }: TrimView, { from, to }: Segment) {
-  for (let at = from; at <= to; ) {
+  for (let at = from; at <= to;) {
     const rows = await store.list(LOG, bare, { from: logKey(at), to: logKey(to + 1), limit: CHUNK });
     for (const { value } of rows) yield value;
     if (rows.length < CHUNK) return;

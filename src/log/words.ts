@@ -20,7 +20,19 @@ const BREAKS = /[\s\p{P}\p{Z}\p{C}\p{Sm}\p{Sk}]+/u;
 /** Written without spaces between words. */
 const UNSPACED = /^[\p{sc=Han}\p{sc=Hiragana}\p{sc=Katakana}\p{sc=Thai}\p{sc=Lao}\p{sc=Khmer}\p{sc=Myanmar}]/u;
 /** Letters that Unicode does not take apart, but whoever seeks one types the other. */
-const PLAIN: Readonly<Record<string, string>> = { ß: 'ss', ς: 'σ', ø: 'o', ł: 'l', đ: 'd', ð: 'd', þ: 'th', æ: 'ae', œ: 'oe', ı: 'i', ħ: 'h' };
+const PLAIN: Readonly<Record<string, string>> = {
+  ß: 'ss',
+  ς: 'σ',
+  ø: 'o',
+  ł: 'l',
+  đ: 'd',
+  ð: 'd',
+  þ: 'th',
+  æ: 'ae',
+  œ: 'oe',
+  ı: 'i',
+  ħ: 'h',
+};
 const SPECIAL = /[ßςøłđðþæœıħ]/g;
 
 /** The text as it is compared. Cost: O(length); ASCII takes no Unicode tables. */

@@ -55,7 +55,12 @@ const SEARCHES: AccountSlot<Searches> = {
 export default defineModule({
   name: 'retraction',
   implements: [
-    { spec: 'XEP-0424', version: '0.4.2', status: 'complete', note: 'in the archives of accounts, up to 30 days and 10,000 messages back; rooms have their own' },
+    {
+      spec: 'XEP-0424',
+      version: '0.4.2',
+      status: 'complete',
+      note: 'in the archives of accounts, up to 30 days and 10,000 messages back; rooms have their own',
+    },
   ],
   features: [NS, TOMBSTONES],
   accountFeatures: [NS, TOMBSTONES],
@@ -108,7 +113,7 @@ class Search {
     this.retraction = retraction;
     this.peer = stanza.from.bare === account.bare ? stanza.to.bare : stanza.from.bare;
     this.oldestMs = atMs - MAX_AGE_MS;
-    this.positions = [...account.log.openPositions(this.peer)].reverse();
+    this.positions = account.log.openPositions(this.peer).toReversed();
     this.before = account.log.openFrom;
     const searches = account.state(SEARCHES);
     if (account.now - searches.sinceMs >= 60_000) {
@@ -154,7 +159,7 @@ class Search {
         return;
       }
       this.before = rows.at(-1)!.key[1] as number;
-      this.positions = rows.flatMap(({ value }) => [...value].reverse());
+      this.positions = rows.flatMap(({ value }) => value.toReversed());
       this.goOn(current);
     });
   }

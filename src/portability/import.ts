@@ -1,7 +1,7 @@
 /**
  * Accounts from a file of XEP-0227 into a store that nobody else uses. The file is read twice: first to find everything that
- * is wrong with it, while nothing has changed, then to take it. An account exists from the moment its last row is
- * written; one that was interrupted before is none, and what there is of it is removed when it is imported again.
+ * is wrong with it, while nothing has changed, then to take it. An account is disabled until its last row is written, so one
+ * whose import was killed takes nobody in, neither its owner nor a stranger who registers the name.
  */
 import { ACCOUNTS, CREDENTIALS, type AccountRow } from '../core/accounts.ts';
 import type { ModuleSpec } from '../core/module.ts';
@@ -38,6 +38,9 @@ export interface ImportOptions {
   readonly derive: (password: PreparedPassword) => Promise<readonly ScramRecord[]>;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
+  /** As the server is configured; see AccountImport. */
+  readonly maxStanzaBytes: number;
+  readonly maxAnswerBytes: number;
 }
 
 export interface ImportReport {
@@ -185,7 +188,7 @@ class OneAccount {
   private row: AccountRow;
 
   constructor(jid: Jid, password: string | undefined, options: ImportOptions, portables: readonly Portable[], raw: RawTables) {
-    this.rows = new ImportedAccount(options.store, jid, options.now());
+    this.rows = new ImportedAccount(options.store, jid, { ...options, nowMs: options.now() });
     this.options = options;
     this.portables = portables;
     this.raw = raw;
@@ -197,6 +200,8 @@ class OneAccount {
   /** Whatever has the name is removed. */
   async begin(): Promise<void> {
     await this.options.store.erase(this.rows.bare).promise;
+    this.rows.put(ACCOUNTS, [], { ...this.row, isEnabled: false });
+    await this.rows.flush();
   }
 
   /** False for what is not understood. */
@@ -224,7 +229,7 @@ class OneAccount {
     for (const record of await this.derived) this.scram.set(record.hash, record);
     for (const record of this.scram.values()) this.rows.put(CREDENTIALS, [record.hash], record);
     await this.rows.flush();
-    this.rows.put(ACCOUNTS, [], this.row); // last: now it is there
+    this.rows.put(ACCOUNTS, [], this.row); // last: now it can be used
     await this.rows.flush();
     return this.scram.size > 0;
   }

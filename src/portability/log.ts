@@ -137,7 +137,7 @@ class LogImport {
   takeOffline(element: Element): boolean {
     const { account } = this;
     const given = messageOf(element, account.jid);
-    if (given === undefined) return false;
+    if (given === undefined || given.bytes > account.maxStanzaBytes) return false;
     const delays = element.childrenNamed('delay', NS.delay).map((delay) => ({ delay, parsed: parseDelay(delay) }));
     // XEP-0203 §5: the server's own says when it was kept; of others it is at least said that they were that late.
     const own = delays.find(({ parsed, delay }) => parsed?.from?.full === account.jid.domain || delay.attr('from') === undefined);
@@ -157,7 +157,7 @@ class LogImport {
     const message = forwarded?.child('message', NS.client);
     const given = message === undefined ? undefined : messageOf(message, account.jid);
     const atMs = parseDateTime(forwarded?.child('delay', NS.delay)?.attr('stamp') ?? '');
-    if (given === undefined || atMs === undefined) return false;
+    if (given === undefined || atMs === undefined || given.bytes > account.maxStanzaBytes) return false;
     const stanza = without(given, (child) => isOwnId(child, account.jid));
     const arrival = { stanza, atMs, id: element.attr('id') ?? '', isTombstone: element.child('tombstone', NS_ROOKERY) !== undefined };
     this.placeWaiting((other) => other.id !== arrival.id && isBefore(other, arrival));

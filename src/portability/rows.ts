@@ -42,15 +42,22 @@ export class StoredAccount implements AccountRows {
   }
 }
 
+/** What an account that is made can hold. */
+export type ImportLimits = Pick<AccountImport, 'nowMs' | 'maxStanzaBytes' | 'maxAnswerBytes'>;
+
 export class ImportedAccount extends StoredAccount implements AccountImport {
   readonly nowMs: number;
+  readonly maxStanzaBytes: number;
+  readonly maxAnswerBytes: number;
   private batch: Batch;
   private bytes = 0;
   private readonly full: Batch[] = [];
 
-  constructor(store: Store, jid: Jid, nowMs: number) {
+  constructor(store: Store, jid: Jid, { nowMs, maxStanzaBytes, maxAnswerBytes }: ImportLimits) {
     super(store, jid, false);
     this.nowMs = nowMs;
+    this.maxStanzaBytes = maxStanzaBytes;
+    this.maxAnswerBytes = maxAnswerBytes;
     this.batch = new Batch(this.bare);
   }
 

@@ -174,18 +174,26 @@ export async function restore({ dataDir, directory, isReplacing }: RestoreOption
       `There is a store in ${dataDir} already. Nothing was changed; --replace moves it aside first.`,
     );
   }
-  const staging = mkdtempSync(join(dataDir, 'restoring-'));
+  const staging = inDataDir(dataDir, () => mkdtempSync(join(dataDir, 'restoring-')));
   try {
     for (const file of manifest.files) await copyChecked(file, directory, staging);
     const { accounts, unknown } = await inspectDataFile(join(staging, STORE_FILE));
     if (accounts !== manifest.accounts) throw damaged(directory, `it has ${accounts} accounts instead of ${manifest.accounts}`);
     await withoutResumption(join(staging, dirname(STORE_FILE)));
-    const replaced = swap(dataDir, staging);
+    const replaced = inDataDir(dataDir, () => swap(dataDir, staging));
     const bytes = manifest.files.reduce((sum, file) => sum + file.bytes, 0);
     const { createdAt, version } = manifest;
     return { accounts, bytes, createdAt, version, replaced, unknown };
   } finally {
     rmSync(staging, { recursive: true, force: true });
+  }
+}
+
+function inDataDir<T>(dataDir: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw storeErrorFrom(error, dataDir);
   }
 }
 

@@ -49,6 +49,8 @@ export const dataTools: DataTools = {
         isOverwriting,
         derive: (password) => pool.derive(password, config.accounts.scramIterations),
         now: Date.now,
+        maxStanzaBytes: config.stanza.afterLogin.maxBytes,
+        maxAnswerBytes: config.limits.outboundBytes / 2,
       });
     } finally {
       await pool.close();

@@ -8,7 +8,7 @@ export const SM = 'urn:xmpp:sm:3';
 export const STANZAS = 'urn:ietf:params:xml:ns:xmpp-stanzas';
 
 export const failed = (condition: string, h?: string): string =>
-  `<failed xmlns='${SM}'${h === undefined ? '' : ` h='${h}'`}><${condition} xmlns='${STANZAS}'/></failed>`;
+  `<failed xmlns='${SM}'${h === undefined ? '' : ` h='${h}'`}><${condition} xmlns='${STANZAS}'/><text xmlns='${STANZAS}' xml:lang='{any}' match:optional='true'>{any}</text></failed>`;
 export const ack = (h: number | string): string => `<a xmlns='${SM}' h='${h}'/>`;
 export const REQUEST = `<r xmlns='${SM}'/>`;
 

@@ -41,6 +41,7 @@ const report = (history: FlowHistory, changes: Partial<Parameters<typeof makeRep
     violations: [],
     refusals: new Map(),
     mayReturn: false,
+    answeredTwice: 0,
     traces: [],
     ...changes,
   });

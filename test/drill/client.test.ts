@@ -71,7 +71,9 @@ test('§Acks: h counts message, presence and iq, and nothing else', async () => 
   await using s = await scene();
   s.connection.send(`${message(0)}<presence from='romeo@localhost/orchard'/><r xmlns='urn:xmpp:sm:3'/>`);
   await s.connection.receives(/<a xmlns='urn:xmpp:sm:3' h='2'\/>/);
-  s.connection.send(`<r xmlns='urn:xmpp:sm:3'/>  <a xmlns='urn:xmpp:sm:3' h='1'/><iq type='result' id='x'/><r xmlns='urn:xmpp:sm:3'/>`);
+  s.client.sendPing();
+  await s.connection.receives(/<iq type='get' id='p0' to='localhost'>/);
+  s.connection.send(`<r xmlns='urn:xmpp:sm:3'/>  <a xmlns='urn:xmpp:sm:3' h='1'/><iq type='result' id='p0'/><r xmlns='urn:xmpp:sm:3'/>`);
   await s.connection.receives(/<a xmlns='urn:xmpp:sm:3' h='2'\/><a xmlns='urn:xmpp:sm:3' h='3'\/>/);
 });
 
@@ -187,6 +189,15 @@ test('violations are told: more acknowledged than sent, acknowledgements taken b
   await next.receives(/<resume [^>]*\/>/);
   next.send(`<resumed xmlns='urn:xmpp:sm:3' previd='one' h='1'/>`);
   await t.tells(`violation: <resumed h='1'/> takes back 1 acknowledgements`);
+});
+
+test('requests answered twice and those without an answer are counted', async () => {
+  await using s = await scene();
+  s.client.sendPing();
+  s.client.sendPing();
+  s.connection.send(`<iq type='result' id='p0'/><iq type='result' id='p0'/><r xmlns='urn:xmpp:sm:3'/>`);
+  await s.connection.receives(/<a xmlns='urn:xmpp:sm:3' h='2'\/>/);
+  assert.deepEqual([s.client.unanswered, s.client.answeredTwice], [1, 1]);
 });
 
 test('a message that comes back as an error is told as that, ids of the own archive as those', async () => {

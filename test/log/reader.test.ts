@@ -99,7 +99,9 @@ async function build({ entries, closeAfter, trimmed }: Plan): Promise<LogFixture
   await fixture.write();
   const first = Math.min(trimmed + 1, fixture.log.openFrom);
   await fixture.change((batch) => {
-    const gone = fixture.entries.filter(({ position, isArchived }) => position < first || (!isArchived && position < fixture.log.openFrom && position % 2 === 0));
+    const gone = fixture.entries.filter(
+      ({ position, isArchived }) => position < first || (!isArchived && position < fixture.log.openFrom && position % 2 === 0),
+    );
     for (const { position } of gone) batch.delete(LOG, logKey(position));
     const archived = fixture.entries.filter(({ position, isArchived }) => isArchived && position < first).length;
     fixture.log.trimmed(first, archived, 0, batch);
@@ -113,12 +115,18 @@ const wantedArbitrary = (fixture: LogFixture): fc.Arbitrary<Wanted> => {
   const time = fc.option(fc.integer({ min: 900, max: 5_200 }), { nil: undefined });
   return fc
     .record({
-      with: fc.option(fc.constantFrom(...PEERS, 'romeo@montague.lit', 'nurse@capulet.lit', 'nobody@capulet.lit', OWNER, `${OWNER}/balcony`), { nil: undefined }),
+      with: fc.option(
+        fc.constantFrom(...PEERS, 'romeo@montague.lit', 'nurse@capulet.lit', 'nobody@capulet.lit', OWNER, `${OWNER}/balcony`),
+        { nil: undefined },
+      ),
       startMs: time,
       endMs: time,
       afterId: id,
       beforeId: id,
-      ids: shown.length === 0 ? fc.constant(undefined) : fc.option(fc.array(fc.constantFrom(...shown), { maxLength: 12 }), { nil: undefined, freq: 3 }),
+      ids:
+        shown.length === 0
+          ? fc.constant(undefined)
+          : fc.option(fc.array(fc.constantFrom(...shown), { maxLength: 12 }), { nil: undefined, freq: 3 }),
       words: fc.option(fc.constantFrom('art', 'romeo', 'STRASSE night', 'ball', 'hou'), { nil: undefined }),
     })
     .map((wanted) => Object.fromEntries(Object.entries(wanted).filter(([, value]) => value !== undefined)) as Wanted);
@@ -140,7 +148,8 @@ test('every query is answered as if each entry had been looked at: all filters, 
 
 async function pagesThrough(fixture: LogFixture, wanted: Wanted, max: number, expected: readonly number[]): Promise<void> {
   const told = (page: ArchivePage): void => {
-    if (page.count !== undefined) assert.equal(page.count, wanted.ids === undefined && Object.keys(wanted).length === 0 ? fixture.log.archived : expected.length);
+    if (page.count !== undefined)
+      assert.equal(page.count, wanted.ids === undefined && Object.keys(wanted).length === 0 ? fixture.log.archived : expected.length);
     if (page.firstIndex !== undefined) assert.equal(page.firstIndex, expected.indexOf(page.entries[0]!.position));
   };
   const forwards: number[] = [];
@@ -177,14 +186,21 @@ async function pagesThrough(fixture: LogFixture, wanted: Wanted, max: number, ex
 /** Four segments and an open one, of two correspondents; one message a second. */
 async function longLog(entries = 1_100): Promise<LogFixture> {
   const fixture = new LogFixture();
-  for (let i = 1; i <= entries; i++) fixture.append({ atMs: i * 1_000, peer: i % 100 === 0 ? 'nurse@capulet.lit/a' : PEERS[0]!, body: `message ${i}` });
+  for (let i = 1; i <= entries; i++)
+    fixture.append({ atMs: i * 1_000, peer: i % 100 === 0 ? 'nurse@capulet.lit/a' : PEERS[0]!, body: `message ${i}` });
   await fixture.write();
   return fixture;
 }
 
 test('XEP-0313 §4.3: across full segments, both ways, for frequent and rare correspondents', async () => {
   const fixture = await longLog();
-  for (const wanted of [{}, { with: 'romeo@montague.lit' }, { with: 'nurse@capulet.lit' }, { startMs: 200_500, endMs: 1_000_000 }, { words: 'message 99' }]) {
+  for (const wanted of [
+    {},
+    { with: 'romeo@montague.lit' },
+    { with: 'nurse@capulet.lit' },
+    { startMs: 200_500, endMs: 1_000_000 },
+    { words: 'message 99' },
+  ]) {
     const expected = matching(fixture, wanted).map(({ position }) => position);
     assert.ok(expected.length > 0);
     await pagesThrough(fixture, wanted, 70, expected);
@@ -232,7 +248,10 @@ test('XEP-0313 §3.2: a tombstone keeps its place', async () => {
   const retracted = fixture.append({ atMs: 2, isTombstone: true });
   await fixture.write();
   const page = (await ask(fixture, { with: 'romeo@montague.lit' })) as ArchivePage;
-  assert.deepEqual(page.entries.map(({ isTombstone }) => isTombstone), [false, true]);
+  assert.deepEqual(
+    page.entries.map(({ isTombstone }) => isTombstone),
+    [false, true],
+  );
   assert.deepEqual(positionsOf(await ask(fixture, { ids: [archiveId(retracted)] })), [retracted.position]);
 });
 
@@ -290,7 +309,10 @@ test('XEP-0313 §5: first and last message of the archive', async () => {
   assert.deepEqual(await archiveEdges(view()), []);
   for (let i = 0; i < 200; i++) fixture.append({ atMs: i, isArchived: i >= 90 && i < 120 });
   await fixture.write();
-  assert.deepEqual((await archiveEdges(view())).map(({ position }) => position), [91, 120]);
+  assert.deepEqual(
+    (await archiveEdges(view())).map(({ position }) => position),
+    [91, 120],
+  );
 });
 
 test('a page is of one moment: what is appended while it is read is not on it', async () => {

@@ -31,7 +31,10 @@ const leftovers = async ({ store }: LogFixture): Promise<unknown[]> => (await st
 async function shown(fixture: LogFixture, peer?: string): Promise<number[]> {
   const { store, log } = fixture;
   const view = viewOf(store, OWNER, log, peer);
-  const page = await findPage(view, { with: peer === undefined ? undefined : jid(peer), page: { max: 10_000, maxBytes: 1e9, isLast: false } });
+  const page = await findPage(view, {
+    with: peer === undefined ? undefined : jid(peer),
+    page: { max: 10_000, maxBytes: 1e9, isLast: false },
+  });
   assert.ok(typeof page !== 'string');
   return page.entries.map(({ position }) => position);
 }
@@ -55,7 +58,10 @@ test('messages older than is kept go, whole segments of them, with their indexes
   assert.deepEqual(await shown(fixture), [7, 8, 9, 10]);
   assert.deepEqual(await shown(fixture, 'romeo@montague.lit'), [7, 8, 9, 10]);
   assert.equal((await fixture.store.list(PEERS, OWNER)).length, 1);
-  assert.deepEqual((await fixture.store.list(SEGMENTS, OWNER)).map(({ key }) => key), [[7]]);
+  assert.deepEqual(
+    (await fixture.store.list(SEGMENTS, OWNER)).map(({ key }) => key),
+    [[7]],
+  );
   const { log } = fixture;
   assert.deepEqual([log.first, log.archived, log.bytes], [7, 4, 4 * bytes]);
   assert.deepEqual(await trimAll(fixture, 1_000 * HOUR, { ...FOR_EVER, keepMs: HOUR }), ['segment']);
@@ -91,7 +97,10 @@ test('what waits for a session stays until it has one, and is not shown meanwhil
 });
 
 test('what is not archived goes after an hour, and a segment that has nothing else with it', async () => {
-  const fixture = hourly(12, (position) => ({ isArchived: position % 2 === 0 && position < 7, isPending: position === 3 || position === 8 }));
+  const fixture = hourly(12, (position) => ({
+    isArchived: position % 2 === 0 && position < 7,
+    isPending: position === 3 || position === 8,
+  }));
   await fixture.write();
   const { bytes } = fixture.entries[0]!.stanza;
   assert.deepEqual(await trimAll(fixture, 0.5 * HOUR + GRACE_MS, FOR_EVER), []);
@@ -99,7 +108,10 @@ test('what is not archived goes after an hour, and a segment that has nothing el
   assert.deepEqual(await positions(fixture), [2, 3, 4, 6, 8]);
   assert.deepEqual(await leftovers(fixture), [3, 8]);
   assert.deepEqual(await shown(fixture), [2, 4, 6]);
-  assert.deepEqual((await fixture.store.list(SEGMENTS, OWNER)).map(({ key }) => key), [[1], [4]]);
+  assert.deepEqual(
+    (await fixture.store.list(SEGMENTS, OWNER)).map(({ key }) => key),
+    [[1], [4]],
+  );
   assert.deepEqual([fixture.log.first, fixture.log.archived, fixture.log.bytes], [1, 3, 4 * bytes]);
   await fixture.change((batch) => batch.delete(PENDING, [3]).delete(PENDING, [8]));
   await trimAll(fixture, 100 * HOUR, FOR_EVER);
@@ -123,7 +135,11 @@ test('an account without a closed segment has nothing to trim', async () => {
 });
 
 test('whatever the log, trimming ends, keeps what waits and what the archive shows, and its figures agree with the rows', async () => {
-  const entry = fc.record({ isArchived: fc.boolean(), isPending: fc.constantFrom(false, false, false, true), close: fc.constantFrom(false, false, true) });
+  const entry = fc.record({
+    isArchived: fc.boolean(),
+    isPending: fc.constantFrom(false, false, false, true),
+    close: fc.constantFrom(false, false, true),
+  });
   await fc.assert(
     fc.asyncProperty(fc.array(entry, { maxLength: 40 }), fc.nat(40), fc.nat(45), fc.boolean(), async (inits, keep, now, isSmall) => {
       const fixture = new LogFixture();
@@ -147,8 +163,14 @@ test('whatever the log, trimming ends, keeps what waits and what the archive sho
         if (isArchived && !isSmall && atMs >= now * HOUR - policy.keepMs) assert.ok(position >= log.first, `${position} is not too old`);
       }
       const kept = entries.filter(({ position, isArchived }) => isArchived && position >= log.first);
-      assert.deepEqual(await shown(fixture), kept.map(({ position }) => position));
-      assert.deepEqual(await shown(fixture, 'romeo@montague.lit'), kept.map(({ position }) => position));
+      assert.deepEqual(
+        await shown(fixture),
+        kept.map(({ position }) => position),
+      );
+      assert.deepEqual(
+        await shown(fixture, 'romeo@montague.lit'),
+        kept.map(({ position }) => position),
+      );
       assert.equal(log.archived, kept.length);
       const reloaded = new AccountLog(await loadLog(store, OWNER));
       assert.deepEqual([reloaded.first, reloaded.archived, reloaded.bytes, reloaded.next], [log.first, log.archived, log.bytes, log.next]);

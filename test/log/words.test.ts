@@ -60,8 +60,26 @@ const CLIENT = 'jabber:client';
 function sift(messages: readonly (Partial<StanzaInit> & { readonly isArchived?: boolean })[], filter: SiftFilter): number[] {
   const packed = new PackedEntries();
   for (const { isArchived = true, ...init } of messages) {
-    const stanza = new Stanza({ kind: 'message', type: 'chat', from: jid('a@b/c'), to: jid('d@e'), children: [{ name: 'body', ns: CLIENT }], ...init });
-    const entry = { position: 1, atMs: 1, direction: 'in' as const, stanza, isArchived, isTombstone: false, source: 0, origin: undefined, settledBelow: 0, deliveries: [] };
+    const stanza = new Stanza({
+      kind: 'message',
+      type: 'chat',
+      from: jid('a@b/c'),
+      to: jid('d@e'),
+      children: [{ name: 'body', ns: CLIENT }],
+      ...init,
+    });
+    const entry = {
+      position: 1,
+      atMs: 1,
+      direction: 'in' as const,
+      stanza,
+      isArchived,
+      isTombstone: false,
+      source: 0,
+      origin: undefined,
+      settledBelow: 0,
+      deliveries: [],
+    };
     packed.decode(LOG.encode(entry), LOG.version);
     packed.skip(); // one that is gone between any two
   }
@@ -75,7 +93,10 @@ test('XEP-0431 §3.2: bodies and subjects are looked into, in any language, and 
     { body: '<body>the balcony</body>' },
     { body: '<subject>Balcony</subject>', children: [subject] },
     { body: `<body>one</body><body xml:lang='it'>BALCÓNY</body>`, children: [body, body] },
-    { body: `<body>no</body><x xmlns='urn:example'>balcony<body xmlns='${CLIENT}'>balcony</body></x>`, children: [body, { name: 'x', ns: 'urn:example' }] },
+    {
+      body: `<body>no</body><x xmlns='urn:example'>balcony<body xmlns='${CLIENT}'>balcony</body></x>`,
+      children: [body, { name: 'x', ns: 'urn:example' }],
+    },
     { body: '<body>balcony</body>', isArchived: false },
     { body: '<body>&#98;alcony</body>' },
     { body: '<body>&lt;balcony&gt; &amp; night</body>' },

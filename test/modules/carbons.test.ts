@@ -60,15 +60,18 @@ transcript('XEP-0280 §3: disco announces it, with the rules', async (cast) => {
   }
 });
 
-transcript('XEP-0280 §8: whoever enabled carbons gets what the others send, the sender does not', async ({ romeo, phone, tablet, juliet }) => {
-  await enables(phone, romeo);
-  const message = { from: romeo, to: juliet, content: body('Wherefore?') };
-  await romeo.sends(xml(message));
-  await juliet.receives(plain(message));
-  await phone.receives(copy('sent', phone, message));
-  await romeo.receivesNothing();
-  await tablet.receivesNothing();
-});
+transcript(
+  'XEP-0280 §8: whoever enabled carbons gets what the others send, the sender does not',
+  async ({ romeo, phone, tablet, juliet }) => {
+    await enables(phone, romeo);
+    const message = { from: romeo, to: juliet, content: body('Wherefore?') };
+    await romeo.sends(xml(message));
+    await juliet.receives(plain(message));
+    await phone.receives(copy('sent', phone, message));
+    await romeo.receivesNothing();
+    await tablet.receivesNothing();
+  },
+);
 
 transcript('XEP-0280 §8: irrespective of whether the sender enabled carbons', async ({ romeo, phone, juliet }) => {
   await enables(phone);
@@ -220,22 +223,25 @@ transcript('XEP-0280 §9: to the bare JID a private message goes to all that RFC
   for (const client of [juliet, chamber]) await client.receives(plain(message));
 });
 
-transcript('XEP-0280 §6.1: an error that answers a copied message is copied to the same clients', async ({ romeo, phone, juliet, chamber }) => {
-  await enables(phone, chamber);
-  const message = { from: romeo, to: juliet, id: 'm7', content: body('Wherefore?') };
-  await romeo.sends(xml(message));
-  await juliet.receives(plain(message));
-  await phone.receives(copy('sent', phone, message));
-  await chamber.receives(copy('received', chamber, message));
-  const error = { from: juliet, to: romeo, id: 'm7', type: 'error', content: SERVICE_UNAVAILABLE };
-  await juliet.sends(xml(error));
-  await romeo.receives(xml(error));
-  await phone.receives(copy('received', phone, error));
-  await chamber.receives(copy('sent', chamber, error));
-  await juliet.sends(xml({ ...error, id: 'm8' })); // answers nothing
-  await romeo.receives(xml({ ...error, id: 'm8' }));
-  for (const client of [phone, chamber]) await client.receivesNothing();
-});
+transcript(
+  'XEP-0280 §6.1: an error that answers a copied message is copied to the same clients',
+  async ({ romeo, phone, juliet, chamber }) => {
+    await enables(phone, chamber);
+    const message = { from: romeo, to: juliet, id: 'm7', content: body('Wherefore?') };
+    await romeo.sends(xml(message));
+    await juliet.receives(plain(message));
+    await phone.receives(copy('sent', phone, message));
+    await chamber.receives(copy('received', chamber, message));
+    const error = { from: juliet, to: romeo, id: 'm7', type: 'error', content: SERVICE_UNAVAILABLE };
+    await juliet.sends(xml(error));
+    await romeo.receives(xml(error));
+    await phone.receives(copy('received', phone, error));
+    await chamber.receives(copy('sent', chamber, error));
+    await juliet.sends(xml({ ...error, id: 'm8' })); // answers nothing
+    await romeo.receives(xml({ ...error, id: 'm8' }));
+    for (const client of [phone, chamber]) await client.receivesNothing();
+  },
+);
 
 transcript('XEP-0280 §6.1: also where the server refuses', async (cast) => {
   const { romeo, phone } = cast;
@@ -291,17 +297,20 @@ transcript('XEP-0280 §10.3: an error that answers a copy goes to nobody', async
   for (const client of [romeo, phone, juliet]) await client.receivesNothing();
 });
 
-transcript('XEP-0280 §2: a client that is not spoken to sees both sides of a conversation, in order', async ({ romeo, juliet, chamber }) => {
-  await enables(chamber);
-  for (let i = 0; i < 3; i++) {
-    await romeo.sends(xml({ from: romeo, to: juliet, id: `q${i}`, content: body(`Q${i}`) }));
-    await juliet.sends(xml({ from: juliet, to: romeo, id: `a${i}`, content: body(`A${i}`) }));
-  }
-  for (let i = 0; i < 3; i++) {
-    await chamber.receives(copy('received', chamber, { from: romeo, to: juliet, id: `q${i}`, content: body(`Q${i}`) }));
-    await chamber.receives(copy('sent', chamber, { from: juliet, to: romeo, id: `a${i}`, content: body(`A${i}`) }));
-  }
-});
+transcript(
+  'XEP-0280 §2: a client that is not spoken to sees both sides of a conversation, in order',
+  async ({ romeo, juliet, chamber }) => {
+    await enables(chamber);
+    for (let i = 0; i < 3; i++) {
+      await romeo.sends(xml({ from: romeo, to: juliet, id: `q${i}`, content: body(`Q${i}`) }));
+      await juliet.sends(xml({ from: juliet, to: romeo, id: `a${i}`, content: body(`A${i}`) }));
+    }
+    for (let i = 0; i < 3; i++) {
+      await chamber.receives(copy('received', chamber, { from: romeo, to: juliet, id: `q${i}`, content: body(`Q${i}`) }));
+      await chamber.receives(copy('sent', chamber, { from: juliet, to: romeo, id: `a${i}`, content: body(`A${i}`) }));
+    }
+  },
+);
 
 const SM = 'urn:xmpp:sm:3';
 
@@ -332,33 +341,41 @@ async function bodyOfCopy(watch: StreamClient): Promise<string> {
   return /<body>([^<]*)/.exec(printXml(message))?.[1] ?? '';
 }
 
-transcript('XEP-0280, XEP-0198 §5: a client that was away gets its copies when it resumes, and further ones', { onlyOurs: 'needs resumption' }, async (cast) => {
-  const { romeo, juliet } = cast;
-  await cast.ready();
-  const watch = await watcher(cast);
-  await romeo.sends(xml({ from: romeo, to: juliet, id: 'm1', content: body('one') }));
-  assert.equal(await bodyOfCopy(watch), 'one');
-  await watch.drops();
-  await romeo.sends(xml({ from: romeo, to: juliet, id: 'm2', content: body('two') }));
-  await juliet.sends(xml({ from: juliet, to: romeo, id: 'm3', content: body('three') }));
-  const again = await resumes(cast, cast.captured.get('token')!, 1);
-  for (const text of ['two', 'three']) assert.equal(await bodyOfCopy(again), text);
-  await juliet.sends(xml({ from: juliet, to: romeo, id: 'm4', content: body('four') }));
-  assert.equal(await bodyOfCopy(again), 'four');
-});
+transcript(
+  'XEP-0280, XEP-0198 §5: a client that was away gets its copies when it resumes, and further ones',
+  { onlyOurs: 'needs resumption' },
+  async (cast) => {
+    const { romeo, juliet } = cast;
+    await cast.ready();
+    const watch = await watcher(cast);
+    await romeo.sends(xml({ from: romeo, to: juliet, id: 'm1', content: body('one') }));
+    assert.equal(await bodyOfCopy(watch), 'one');
+    await watch.drops();
+    await romeo.sends(xml({ from: romeo, to: juliet, id: 'm2', content: body('two') }));
+    await juliet.sends(xml({ from: juliet, to: romeo, id: 'm3', content: body('three') }));
+    const again = await resumes(cast, cast.captured.get('token')!, 1);
+    for (const text of ['two', 'three']) assert.equal(await bodyOfCopy(again), text);
+    await juliet.sends(xml({ from: juliet, to: romeo, id: 'm4', content: body('four') }));
+    assert.equal(await bodyOfCopy(again), 'four');
+  },
+);
 
-transcript('XEP-0280, XEP-0198 §5: likewise after the server was killed: what it had not got comes again as a copy, and carbons are on', { onlyOurs: 'restarts it' }, async (cast) => {
-  const { romeo, juliet } = cast;
-  await cast.ready();
-  const watch = await watcher(cast);
-  for (const text of ['one', 'two']) await romeo.sends(xml({ from: romeo, to: juliet, id: text, content: body(text) }));
-  for (const text of ['one', 'two']) assert.equal(await bodyOfCopy(watch), text);
-  const token = cast.captured.get('token')!;
-  const after = await cast.restarted();
-  await after.romeo.sends('<presence/>');
-  await after.juliet.sends('<presence/>');
-  const again = await resumes(after, token, 1); // 'two' was never acknowledged
-  assert.equal(await bodyOfCopy(again), 'two');
-  await after.romeo.sends(xml({ from: after.romeo, to: after.juliet, id: 'm3', content: body('three') }));
-  assert.equal(await bodyOfCopy(again), 'three');
-});
+transcript(
+  'XEP-0280, XEP-0198 §5: likewise after the server was killed: what it had not got comes again as a copy, and carbons are on',
+  { onlyOurs: 'restarts it' },
+  async (cast) => {
+    const { romeo, juliet } = cast;
+    await cast.ready();
+    const watch = await watcher(cast);
+    for (const text of ['one', 'two']) await romeo.sends(xml({ from: romeo, to: juliet, id: text, content: body(text) }));
+    for (const text of ['one', 'two']) assert.equal(await bodyOfCopy(watch), text);
+    const token = cast.captured.get('token')!;
+    const after = await cast.restarted();
+    await after.romeo.sends('<presence/>');
+    await after.juliet.sends('<presence/>');
+    const again = await resumes(after, token, 1); // 'two' was never acknowledged
+    assert.equal(await bodyOfCopy(again), 'two');
+    await after.romeo.sends(xml({ from: after.romeo, to: after.juliet, id: 'm3', content: body('three') }));
+    assert.equal(await bodyOfCopy(again), 'three');
+  },
+);

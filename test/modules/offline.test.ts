@@ -370,23 +370,27 @@ async function chatOf(client: Client): Promise<string[]> {
   return (await client.collects()).filter(({ name }) => name === 'message').map(bodyOf);
 }
 
-transcript('XEP-0198 §5, XEP-0160: what a session had not acknowledged when it ended waits for the next', { onlyOurs: 'looks into it' }, async (cast) => {
-  const { romeo, juliet } = cast;
-  await juliet.becomesAvailable();
-  await manages(juliet);
-  for (const body of ['1', '2', '3']) await romeo.sends(chat(juliet.bare, body));
-  assert.deepEqual(await chatOf(juliet), ['1', '2', '3']);
-  await juliet.sends(`<a xmlns='${SM}' h='1'/>`);
-  await juliet.drops();
-  await romeo.sends(chat(juliet.bare, '4'));
-  await cast.advance(1_000);
-  await juliet.connects();
-  await juliet.becomesAvailable();
-  const received = await messagesOf(juliet, 3);
-  assert.deepEqual(received.map(bodyOf), ['2', '3', '4']);
-  assert.ok(received.every((message) => childOf(message, 'delay')?.attrs['stamp'] === '2025-06-01T12:00:00.000Z'));
-  await juliet.receivesNothing();
-});
+transcript(
+  'XEP-0198 §5, XEP-0160: what a session had not acknowledged when it ended waits for the next',
+  { onlyOurs: 'looks into it' },
+  async (cast) => {
+    const { romeo, juliet } = cast;
+    await juliet.becomesAvailable();
+    await manages(juliet);
+    for (const body of ['1', '2', '3']) await romeo.sends(chat(juliet.bare, body));
+    assert.deepEqual(await chatOf(juliet), ['1', '2', '3']);
+    await juliet.sends(`<a xmlns='${SM}' h='1'/>`);
+    await juliet.drops();
+    await romeo.sends(chat(juliet.bare, '4'));
+    await cast.advance(1_000);
+    await juliet.connects();
+    await juliet.becomesAvailable();
+    const received = await messagesOf(juliet, 3);
+    assert.deepEqual(received.map(bodyOf), ['2', '3', '4']);
+    assert.ok(received.every((message) => childOf(message, 'delay')?.attrs['stamp'] === '2025-06-01T12:00:00.000Z'));
+    await juliet.receivesNothing();
+  },
+);
 
 transcript('XEP-0198 §5, XEP-0160: also where it was to be resumed and was not', { onlyOurs: 'needs its clock' }, async (cast) => {
   const { romeo, juliet } = cast;
@@ -422,16 +426,20 @@ transcript(
   },
 );
 
-transcript('XEP-0160 §2: what was refused for its size leaves room for smaller ones', { modules: { offline: { size: '1KiB' } } }, async (cast) => {
-  const { romeo } = cast;
-  const juliet = cast.offline('juliet');
-  await romeo.sends(chat(juliet.bare, 'x'.repeat(2_000), 'm1'));
-  await romeo.receives(
-    `<message type='error' id='m1'><error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/><text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>No more messages are kept for this account</text></error></message>`,
-  );
-  await romeo.sends(chat(juliet.bare, 'm2'));
-  await romeo.receivesNothing();
-});
+transcript(
+  'XEP-0160 §2: what was refused for its size leaves room for smaller ones',
+  { modules: { offline: { size: '1KiB' } } },
+  async (cast) => {
+    const { romeo } = cast;
+    const juliet = cast.offline('juliet');
+    await romeo.sends(chat(juliet.bare, 'x'.repeat(2_000), 'm1'));
+    await romeo.receives(
+      `<message type='error' id='m1'><error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/><text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas' xml:lang='en'>No more messages are kept for this account</text></error></message>`,
+    );
+    await romeo.sends(chat(juliet.bare, 'm2'));
+    await romeo.receivesNothing();
+  },
+);
 
 transcript('XEP-0175: an anonymous account has no queue', { config: { accounts: { anonymousHosts: ['capulet.lit'] } } }, async (cast) => {
   const { romeo } = cast;

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { defineModule } from '../../src/core/module.ts';
 import { LOG, type LogEntry } from '../../src/log/entry.ts';
-import { PENDING, SEGMENT_ENTRIES } from '../../src/log/segment.ts';
+import { LOG_STATE, PEERS, PENDING, SEGMENT_ENTRIES, SEGMENTS } from '../../src/log/segment.ts';
+import { Batch } from '../../src/store/store.ts';
 import { openMemory } from '../../src/store/memory.ts';
 import { parseJid } from '../../src/xmpp/jid.ts';
 import { Stanza, type MessageType } from '../../src/xmpp/stanza.ts';
@@ -113,7 +114,10 @@ scenario('XEP-0424 §5: a retraction is kept: it cannot be retracted', async (sc
 });
 
 const NO_RETRACTION: readonly (readonly [string, (to: string) => string])[] = [
-  ['without an id of its own, which the tombstone would have to name', (to) => `<message type='chat' to='${to}'><retract id='m1' xmlns='${NS}'/></message>`],
+  [
+    'without an id of its own, which the tombstone would have to name',
+    (to) => `<message type='chat' to='${to}'><retract id='m1' xmlns='${NS}'/></message>`,
+  ],
   ['that names no message', (to) => `<message type='chat' id='r1' to='${to}'><retract xmlns='${NS}'/></message>`],
   [
     'that nobody may keep',
@@ -188,6 +192,33 @@ scenario('XEP-0424: it is found in segments of the log that are closed', async (
   assert.equal((await logOf(scene, romeo)).filter((id) => id.includes('†')).length, 1);
 });
 
+scenario('XEP-0424: it is found however many segments lie between', async (scene) => {
+  const { romeo } = scene.cast;
+  const juliet = scene.cast.offline('juliet');
+  await scene.cast.ready();
+  await scene.advance(120_000); // her account is not loaded any more
+  const batch = new Batch(juliet.bare);
+  const segments = 40;
+  const atMs = scene.clock.now();
+  for (let i = 0; i < segments; i++) {
+    const from = 1 + i * SEGMENT_ENTRIES;
+    const stanza = new Stanza({ kind: 'message', type: 'chat', id: `old${i}`, from: parseJid(romeo.full)!, to: parseJid(juliet.bare)! });
+    const nothing = { isTombstone: false, source: 0, origin: undefined, settledBelow: 0, deliveries: [] };
+    batch.put(LOG, [from], { position: from, atMs, direction: 'in', stanza, isArchived: true, ...nothing });
+    batch.put(SEGMENTS, [from], { from, to: from + SEGMENT_ENTRIES - 1, fromMs: atMs, toMs: atMs, archived: 1, bytes: stanza.bytes });
+    batch.put(PEERS, [romeo.bare, from], [from]);
+  }
+  const openFrom = 1 + segments * SEGMENT_ENTRIES;
+  batch.put(LOG_STATE, [], { openFrom, settledBelow: openFrom, first: 1, lastMs: atMs, archived: segments, bytes: 0 });
+  await scene.store.commit(batch).promise;
+  await romeo.sends(retraction(juliet.bare, 'old0'));
+  await scene.settle();
+  assert.deepEqual(
+    (await logOf(scene, juliet)).filter((id) => id.includes('†')),
+    ['old0†retract-old0'],
+  );
+});
+
 scenario('XEP-0424: but not for ever: after 30 days a message stays', async (scene) => {
   const { romeo, juliet } = scene.cast;
   await romeo.sends(message(juliet.bare, 'm1', 'Have not saints lips?'));
@@ -238,7 +269,10 @@ test('XEP-0424: retracting what there never was does not keep the server busy', 
     await romeo.sends(retraction(juliet.full, 'm1', 'too-much'));
     await romeo.sends(message(juliet.full, 'recent', 'x'));
     await romeo.sends(retraction(juliet.full, 'recent', 'one'));
-    assert.deepEqual((await logOf(scene, juliet)).filter((id) => id.includes('†')), ['recent†one']);
+    assert.deepEqual(
+      (await logOf(scene, juliet)).filter((id) => id.includes('†')),
+      ['recent†one'],
+    );
     await scene.advance(60_000);
     await romeo.sends(retraction(juliet.full, 'm1', 'again'));
     assert.ok((await logOf(scene, juliet)).includes('m1†again'));
@@ -264,22 +298,25 @@ const X = ['x', MUC_USER, `<x xmlns='${MUC_USER}'/>`] as const;
 const occupant = (id: string) => ['occupant-id', OCCUPANT, `<occupant-id xmlns='${OCCUPANT}' id='${id}'/>`] as const;
 const retracts = (id: string) => ['retract', NS, `<retract xmlns='${NS}' id='${id}'/>`] as const;
 
-scenario('XEP-0424 §5: what one occupant said in private another cannot take back; who it is the room tells, or the full JID', async (scene) => {
-  const { juliet } = scene.cast;
-  await roomSays(scene, juliet, 'romeo', 'm1', [BODY, X]);
-  await roomSays(scene, juliet, 'tybalt', 'r1', [retracts('m1')]);
-  await roomSays(scene, juliet, 'tybalt', 'r1', [retracts('m1'), X]);
-  await roomSays(scene, juliet, 'romeo', 'r2', [retracts('m1'), X, occupant('o1')]); // who knows
-  assert.equal((await logOf(scene, juliet))[0], 'm1');
-  await roomSays(scene, juliet, 'romeo', 'r3', [retracts('m1'), X]);
-  assert.equal((await logOf(scene, juliet))[0], 'm1†r3');
-  await roomSays(scene, juliet, 'romeo', 'm2', [BODY, X, occupant('o1')]);
-  await roomSays(scene, juliet, 'romeo', 'r4', [retracts('m2'), X, occupant('o2')]); // a new bearer of the nick
-  await roomSays(scene, juliet, 'romeo', 'r5', [retracts('m2'), X]);
-  assert.ok((await logOf(scene, juliet)).includes('m2'));
-  await roomSays(scene, juliet, 'montague', 'r6', [retracts('m2'), X, occupant('o1')]); // under a new nick
-  assert.ok((await logOf(scene, juliet)).includes('m2†r6'));
-});
+scenario(
+  'XEP-0424 §5: what one occupant said in private another cannot take back; who it is the room tells, or the full JID',
+  async (scene) => {
+    const { juliet } = scene.cast;
+    await roomSays(scene, juliet, 'romeo', 'm1', [BODY, X]);
+    await roomSays(scene, juliet, 'tybalt', 'r1', [retracts('m1')]);
+    await roomSays(scene, juliet, 'tybalt', 'r1', [retracts('m1'), X]);
+    await roomSays(scene, juliet, 'romeo', 'r2', [retracts('m1'), X, occupant('o1')]); // who knows
+    assert.equal((await logOf(scene, juliet))[0], 'm1');
+    await roomSays(scene, juliet, 'romeo', 'r3', [retracts('m1'), X]);
+    assert.equal((await logOf(scene, juliet))[0], 'm1†r3');
+    await roomSays(scene, juliet, 'romeo', 'm2', [BODY, X, occupant('o1')]);
+    await roomSays(scene, juliet, 'romeo', 'r4', [retracts('m2'), X, occupant('o2')]); // a new bearer of the nick
+    await roomSays(scene, juliet, 'romeo', 'r5', [retracts('m2'), X]);
+    assert.ok((await logOf(scene, juliet)).includes('m2'));
+    await roomSays(scene, juliet, 'montague', 'r6', [retracts('m2'), X, occupant('o1')]); // under a new nick
+    assert.ok((await logOf(scene, juliet)).includes('m2†r6'));
+  },
+);
 
 scenario('XEP-0424 §5.1: what is said to a whole room is in the room’s archive', async (scene) => {
   const { juliet } = scene.cast;

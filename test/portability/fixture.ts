@@ -62,6 +62,8 @@ export class Scene implements Disposable {
       isOverwriting: false,
       derive: async (password) => derive({ password, iterations: 4_096 }),
       now: () => NOW,
+      maxStanzaBytes: 256 * 1024,
+      maxAnswerBytes: 512 * 1024,
       ...options,
     });
   }

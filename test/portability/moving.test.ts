@@ -3,13 +3,16 @@ import { mkdirSync } from 'node:fs';
 import { test } from 'node:test';
 import { ACCOUNTS, CREDENTIALS } from '../../src/core/accounts.ts';
 import { SESSIONS, type SessionRow } from '../../src/core/session-rows.ts';
+import type { ModuleSpec } from '../../src/core/module.ts';
 import { archiveId, LOG, type LogEntry } from '../../src/log/entry.ts';
 import { AccountLog } from '../../src/log/log.ts';
 import { LOG_STATE, PENDING, SEGMENTS } from '../../src/log/segment.ts';
 import { ITEMS } from '../../src/modules/roster/item.ts';
 import { REQUESTS } from '../../src/modules/roster/request.ts';
 import { CHANGES } from '../../src/modules/roster/roster.ts';
+import { MODULES } from '../../src/modules/index.ts';
 import { verify } from '../../src/pool.ts';
+import { exportAccount } from '../../src/portability/export.ts';
 import type { ScramRecord } from '../../src/sasl/scram-record.ts';
 import { openMemory } from '../../src/store/memory.ts';
 import { Batch, type Key, type Table } from '../../src/store/store.ts';
@@ -208,8 +211,6 @@ test('an account of any length is exported in pieces, none of them long', async 
   using scene = new Scene();
   await scene.createAccount(JULIET);
   await fillLog(scene, 5_000);
-  const { exportAccount } = await import('../../src/portability/export.ts');
-  const { MODULES } = await import('../../src/modules/index.ts');
   let pieces = 0;
   let longest = 0;
   for await (const piece of exportAccount(scene.store, parseJid(JULIET)!, MODULES, true)) {
@@ -341,6 +342,36 @@ test('§5: only files beside the first one are included', async () => {
   }
 });
 
+test('§5.1: a file per host, a file per user, and parts of a user in files of their own', async () => {
+  using scene = new Scene();
+  mkdirSync(scene.path('capulet.lit'));
+  const xi = "xmlns:xi='http://www.w3.org/2001/XInclude'";
+  const offline = `<offline-messages xmlns='urn:xmpp:pie:0'><message xmlns='jabber:client' from='romeo@montague.lit'><body>1</body></message></offline-messages>`;
+  scene.file('capulet.lit/offline.xml', offline);
+  scene.file('capulet.lit/roster.xml', "<query xmlns='jabber:iq:roster'><item jid='romeo@montague.lit'/></query>");
+  scene.file(
+    'capulet.lit/juliet.xml',
+    `<?xml version='1.0'?><user xmlns='urn:xmpp:pie:0' ${xi} name='juliet'><xi:include href='roster.xml'/><xi:include href='offline.xml'/><vCard xmlns='vcard-temp'><xi:include href='../../etc/passwd'/></vCard></user>`,
+  );
+  scene.file(
+    'capulet.lit.xml',
+    `<host xmlns='urn:xmpp:pie:0' ${xi} jid='capulet.lit'><xi:include href='capulet.lit/juliet.xml'/><user name='nurse'/></host>`,
+  );
+  const report = await scene.import(
+    scene.file('main.xml', `<server-data xmlns='urn:xmpp:pie:0' ${xi}><xi:include href='capulet.lit.xml'/></server-data>`),
+  );
+  assert.deepEqual(report.unknown, { '{vcard-temp}vCard': 1 });
+  assert.deepEqual(await scene.store.partitions(ACCOUNTS), [JULIET, 'nurse@capulet.lit']);
+  assert.equal((await scene.rows(ITEMS, JULIET)).length, 1);
+  assert.equal((await scene.rows(PENDING, JULIET)).length, 1);
+  // A part that is broken is said with its own name.
+  scene.file('capulet.lit/roster.xml', "<query xmlns='jabber:iq:roster'>\n<item></query>");
+  await assert.rejects(scene.import(scene.path('main.xml'), { isOverwriting: true }), {
+    code: 'ERR_IMPORT_XML',
+    message: /roster\.xml, line 2: /,
+  });
+});
+
 test('what is wrong with a file is said with file and line, and nothing is imported', async () => {
   using scene = new Scene();
   const around = (users: string) => `<server-data xmlns='urn:xmpp:pie:0'>\n<host jid='capulet.lit'>\n${users}\n</host>\n</server-data>`;
@@ -442,6 +473,66 @@ test('an import that is interrupted leaves no half account behind', async () => 
   await assert.rejects(scene.import(file, { derive }), /the pool is gone/);
   const complete = new Set(await store.partitions(ACCOUNTS));
   assert.ok(complete.size >= 20 && complete.size < 40);
+  for (const bare of complete) assert.equal((await store.get(ACCOUNTS, bare, []))!.isEnabled, true);
   const halves = (await store.partitions(ITEMS)).filter((bare) => !complete.has(bare));
   assert.deepEqual(halves, []);
+});
+
+test('XEP-0441: what the owner wants archived', async () => {
+  const { PREFERENCES } = await import('../../src/modules/archive/preferences.ts');
+  const { default: archive } = await import('../../src/modules/archive/index.ts');
+  const modules = [archive] as readonly ModuleSpec[];
+  using scene = new Scene();
+  const text = `<server-data xmlns='urn:xmpp:pie:0'><host jid='capulet.lit'><user name='juliet'>
+    <prefs xmlns='urn:xmpp:mam:2' default='roster'><always><jid>romeo@montague.lit</jid></always><never><jid>Tybalt@capulet.lit</jid></never></prefs>
+  </user></host></server-data>`;
+  const report = await scene.import(scene.file('prefs.xml', text), { modules });
+  assert.deepEqual(report.unknown, {});
+  const row = { default: 'roster', always: ['romeo@montague.lit'], never: ['tybalt@capulet.lit'] };
+  assert.deepEqual(await scene.rows(PREFERENCES, JULIET), [[[], row]]);
+  let exported = '';
+  for await (const piece of exportAccount(scene.store, parseJid(JULIET)!, modules, false)) exported += piece;
+  assert.match(exported, /<prefs xmlns='urn:xmpp:mam:2' default='roster'><always><jid>romeo@montague\.lit<\/jid><\/always><never>/);
+});
+
+test('what no client could be sent is left out, and said: messages beyond the size of a stanza, the end of an endless roster', async () => {
+  using scene = new Scene();
+  const long = 'x'.repeat(2_000);
+  const stamp = "<delay xmlns='urn:xmpp:delay' stamp='2024-07-10T23:08:25Z'/>";
+  const message = (body: string) => `<message xmlns='jabber:client' from='romeo@montague.lit'><body>${body}</body></message>`;
+  const result = (body: string) =>
+    `<result xmlns='urn:xmpp:mam:2'><forwarded xmlns='urn:xmpp:forward:0'>${stamp}${message(body)}</forwarded></result>`;
+  const items = Array.from({ length: 50 }, (_, i) => `<item jid='contact${i}@montague.lit' name='${'n'.repeat(100)}'/>`);
+  const text = `<server-data xmlns='urn:xmpp:pie:0'><host jid='capulet.lit'><user name='juliet'>
+    <offline-messages>${message(long)}${message('short')}</offline-messages>
+    <query xmlns='jabber:iq:roster'>${items.join('')}</query>
+    <archive xmlns='urn:xmpp:pie:0#mam'>${result('short')}${result(long)}</archive>
+  </user></host></server-data>`;
+  const report = await scene.import(scene.file('long.xml', text), { maxStanzaBytes: 1_000, maxAnswerBytes: 4_000 });
+  assert.deepEqual(report.unknown, { '{jabber:client}message': 1, '{jabber:iq:roster}query': 1, '{urn:xmpp:mam:2}result': 1 });
+  assert.equal((await scene.rows(LOG, JULIET)).length, 2);
+  const kept = (await scene.rows(ITEMS, JULIET)).length;
+  assert.ok(kept > 10 && kept < 40, String(kept));
+});
+
+test('an account whose import was killed is there, disabled, so that nobody else takes its name', async () => {
+  const store = openMemory();
+  using scene = new Scene(store);
+  const file = scene.file(
+    'one.xml',
+    "<server-data xmlns='urn:xmpp:pie:0'><host jid='capulet.lit'><user name='juliet' password='x'/></host></server-data>",
+  );
+  const reached = Promise.withResolvers<void>();
+  const never = Promise.withResolvers<never>();
+  const derive = (): Promise<never> => {
+    reached.resolve();
+    return never.promise;
+  };
+  const importing = scene.import(file, { derive });
+  await reached.promise;
+  while ((await store.get(ACCOUNTS, JULIET, [])) === undefined) await new Promise((resolve) => setImmediate(resolve));
+  assert.equal((await store.get(ACCOUNTS, JULIET, []))!.isEnabled, false);
+  never.reject(new Error('over'));
+  await assert.rejects(importing, /over/);
+  assert.equal(await store.get(ACCOUNTS, JULIET, []), undefined);
 });

@@ -38,7 +38,9 @@ for (const name of ['received', 'sent']) {
     const { tybalt, juliet, chamber } = scene.cast;
     await enables(chamber);
     const rest = `<body>Good morrow</body><thread>t1</thread>`;
-    await tybalt.sends(`<message type='chat' id='m1' to='${juliet.full}'>${forged(name, scene.cast)}${rest}${forged(name, scene.cast)}</message>`);
+    await tybalt.sends(
+      `<message type='chat' id='m1' to='${juliet.full}'>${forged(name, scene.cast)}${rest}${forged(name, scene.cast)}</message>`,
+    );
     const id = `<stanza-id xmlns='urn:xmpp:sid:0' id='{any}' by='{any}' match:optional='true'/>`;
     await juliet.receives(`<message type='chat' id='m1' from='${tybalt.full}'>${rest}${id}</message>`);
     await chamber.receives(
@@ -113,7 +115,8 @@ threat('Memory exhaustion at default settings: ids of copied messages are rememb
   await juliet.collects();
   assert.equal((await phone.collects()).length, 300);
   const error = `<error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>`;
-  for (const id of ['m0', 'm43', 'm44', 'm299']) await juliet.sends(`<message type='error' id='${id}' to='${romeo.full}'>${error}</message>`);
+  for (const id of ['m0', 'm43', 'm44', 'm299'])
+    await juliet.sends(`<message type='error' id='${id}' to='${romeo.full}'>${error}</message>`);
   assert.equal((await romeo.collects()).length, 4);
   assert.equal((await phone.collects()).length, 2); // of the 256 last
 });

@@ -6,6 +6,7 @@ import { FULL_TEXT, MAM, MAM_EXTENDED, MAM_GROUPCHAT_FIELD } from './namespace.t
 import { ARCHIVE_OPTIONS } from './options.ts';
 import { archives } from './policy.ts';
 import { changePreferences, PREFERENCES, tellPreferences } from './preferences.ts';
+import { ARCHIVE_PORTABLE } from './portable.ts';
 import { answerMetadata, answerQuery } from './queries.ts';
 import { FORM } from './request.ts';
 import { trim } from './retention.ts';
@@ -31,6 +32,7 @@ export default defineModule({
   needs: ['roster'],
   config: ARCHIVE_OPTIONS,
   tables: [PREFERENCES, TRIM_STATE, LEFTOVERS],
+  portable: ARCHIVE_PORTABLE,
   slots: [ARCHIVE],
   accountFeatures: [MAM, MAM_EXTENDED, MAM_GROUPCHAT_FIELD, FULL_TEXT, STANZA_IDS], // XEP-0313 §7, XEP-0431 §2.1, XEP-0359 §6
   iq: [

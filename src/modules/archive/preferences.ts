@@ -1,40 +1,14 @@
 /** What the owner wants archived. XEP-0441 */
 import type { AccountContext } from '../../core/context.ts';
 import type { IqAnswer, IqRequest } from '../../core/module.ts';
-import { jsonTable } from '../../store/codec.ts';
 import { el, type Element } from '../../xml/element.ts';
 import { parseJid } from '../../xmpp/jid.ts';
 import { StanzaError } from '../../xmpp/stanza-error.ts';
 import { MAM } from './namespace.ts';
 import { optionsOf } from './options.ts';
-import { ARCHIVE } from './state.ts';
+import { ARCHIVE, DEFAULT_BEHAVIOURS, Preferences, PREFERENCES, type DefaultBehaviour, type PreferenceRow } from './state.ts';
 
-/** §2.1.1 */
-export type DefaultBehaviour = 'always' | 'never' | 'roster';
-export const DEFAULT_BEHAVIOURS: readonly DefaultBehaviour[] = ['always', 'never', 'roster'];
-
-/** As stored; JIDs are normalised, full or bare. */
-export interface PreferenceRow {
-  readonly default: DefaultBehaviour;
-  readonly always: readonly string[];
-  readonly never: readonly string[];
-}
-
-/** One row per account that has said something. */
-export const PREFERENCES = jsonTable<PreferenceRow>({ name: 'archive_preferences', version: 1 });
-
-/** Of one account, for quick looking up. */
-export class Preferences {
-  readonly default: DefaultBehaviour;
-  readonly always: ReadonlySet<string>;
-  readonly never: ReadonlySet<string>;
-
-  constructor({ default: behaviour, always, never }: PreferenceRow) {
-    this.default = behaviour;
-    this.always = new Set(always);
-    this.never = new Set(never);
-  }
-}
+export { PREFERENCES } from './state.ts';
 
 /** Addresses in both lists together. */
 const MAX_JIDS = 1_000;
@@ -53,7 +27,8 @@ export function changePreferences({ payload }: IqRequest, account: AccountContex
   return preferencesElement(account);
 }
 
-function readPreferences(payload: Element): PreferenceRow | StanzaError {
+/** `<prefs/>` as a row, or what is wrong with it. */
+export function readPreferences(payload: Element): PreferenceRow | StanzaError {
   const behaviour = DEFAULT_BEHAVIOURS.find((each) => each === payload.attr('default'));
   if (behaviour === undefined) return new StanzaError('bad-request', 'The default must be always, never or roster'); // §2.1.1
   const always = readJids(payload, 'always');
@@ -76,13 +51,11 @@ function readJids(payload: Element, name: string): string[] | undefined {
 
 function preferencesElement(account: AccountContext): Element {
   const { preferences } = account.state(ARCHIVE);
-  const list = (name: string, jids: ReadonlySet<string> | undefined): Element =>
-    el(name, MAM, {}, ...[...(jids ?? [])].map((jid) => el('jid', MAM, {}, jid)));
-  return el(
-    'prefs',
-    MAM,
-    { default: preferences?.default ?? optionsOf(account.host).default },
-    list('always', preferences?.always),
-    list('never', preferences?.never),
-  );
+  return prefs(preferences?.default ?? optionsOf(account.host).default, preferences?.always ?? [], preferences?.never ?? []);
+}
+
+/** `<prefs/>`. §2.1 */
+export function prefs(behaviour: DefaultBehaviour, always: Iterable<string>, never: Iterable<string>): Element {
+  const list = (name: string, jids: Iterable<string>): Element => el(name, MAM, {}, ...[...jids].map((jid) => el('jid', MAM, {}, jid)));
+  return el('prefs', MAM, { default: behaviour }, list('always', always), list('never', never));
 }

@@ -67,7 +67,12 @@ export function answerQuery({ payload, session }: IqRequest, account: AccountCon
 export async function answerMetadata(_request: IqRequest, { host, bare, log }: AccountContext): Promise<Element> {
   const edges = await archiveEdges(viewOf(host.services.store, bare, log));
   const names = ['start', 'end'];
-  return el('metadata', MAM, {}, ...edges.map((entry, i) => el(names[i]!, MAM, { id: archiveId(entry), timestamp: formatDateTime(entry.atMs) })));
+  return el(
+    'metadata',
+    MAM,
+    {},
+    ...edges.map((entry, i) => el(names[i]!, MAM, { id: archiveId(entry), timestamp: formatDateTime(entry.atMs) })),
+  );
 }
 
 /** Begins the next query that waits, unless one is under way. */

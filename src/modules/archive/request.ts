@@ -2,7 +2,15 @@
 import type { Words } from '../../log/words.ts';
 import { MAX_SEARCH_LENGTH, wordsOf } from '../../log/words.ts';
 import { el, type Element } from '../../xml/element.ts';
-import { dataFormElement, FORM_TYPE, formTypeField, formTypeOf, parseBoolean, parseDataForm, type FormField } from '../../xmpp/data-form.ts';
+import {
+  dataFormElement,
+  FORM_TYPE,
+  formTypeField,
+  formTypeOf,
+  parseBoolean,
+  parseDataForm,
+  type FormField,
+} from '../../xmpp/data-form.ts';
 import { parseDateTime } from '../../xmpp/date-time.ts';
 import { parseJid, type Jid } from '../../xmpp/jid.ts';
 import { NS } from '../../xmpp/namespaces.ts';
@@ -63,7 +71,8 @@ function readFilters(element: Element): Filters | StanzaError {
     const read = FIELDS.get(field.var);
     // §4.1.5: "If a client includes a form field that the server does not recognise"
     if (read === undefined) return new StanzaError('feature-not-implemented', `The field ${field.var.slice(0, 100)} is not known here`);
-    if (field.values.length > 1 && field.var !== 'ids') return new StanzaError('bad-request', `The field ${field.var} has more than one value`);
+    if (field.values.length > 1 && field.var !== 'ids')
+      return new StanzaError('bad-request', `The field ${field.var} has more than one value`);
     const problem = read(field.values, filters);
     if (problem !== undefined) return new StanzaError('bad-request', `The field ${field.var} ${problem}`);
   }

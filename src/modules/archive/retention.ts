@@ -1,18 +1,23 @@
 /** Trims the account's log, a segment per turn, until nothing more may go. `log/trim.ts` says what that is. */
+import { setTimeout } from 'node:timers/promises';
 import type { AccountContext } from '../../core/context.ts';
 import { applyTrim, planTrim } from '../../log/trim.ts';
 import { trimPolicyOf } from './options.ts';
 import { ARCHIVE } from './state.ts';
+
+/** Segments trimmed in a row, and the pause after them: what is deleted costs every read of the account until the store has applied it. */
+const STEPS_IN_A_ROW = 8;
+const PAUSE_MS = 1_000;
 
 /** Begins, unless it is under way. */
 export function trim(account: AccountContext): void {
   const state = account.state(ARCHIVE);
   if (state.isTrimming || account.isTemporary) return;
   state.isTrimming = true;
-  step(account);
+  step(account, 1);
 }
 
-function step(account: AccountContext): void {
+function step(account: AccountContext, inRow: number): void {
   const { host, bare, log, now } = account;
   const policy = trimPolicyOf(host)!;
   const plan = planTrim({ store: host.services.store, bare, bytes: log.bytes, nowMs: now }, policy).catch((error: unknown) => {
@@ -25,6 +30,7 @@ function step(account: AccountContext): void {
       return;
     }
     applyTrim(planned, current.log, current);
-    step(current);
+    if (inRow < STEPS_IN_A_ROW) step(current, inRow + 1);
+    else current.later(setTimeout(PAUSE_MS, undefined, { ref: false }), (next) => step(next, 1));
   });
 }

@@ -3,7 +3,7 @@ import { presenceOf, stanzaXml, type AccountImport, type AccountRows, type Porta
 import type { Element } from '../../xml/element.ts';
 import { NS } from '../../xmpp/namespaces.ts';
 import { parseJid, type Jid } from '../../xmpp/jid.ts';
-import { ITEMS, itemXml, NS_ROSTER, type StoredItem } from './item.ts';
+import { ITEMS, itemSize, itemXml, NS_ROSTER, type RosterItem, type StoredItem } from './item.ts';
 import { REQUESTS, requestOf, requestStanza } from './request.ts';
 import { CHANGES, MAX_CHANGES } from './roster.ts';
 import type { Subscription } from './subscription.ts';
@@ -48,6 +48,7 @@ export const ROSTER_PORTABLE: readonly Portable[] = [ROSTER_QUERY, REQUEST_STANZ
 class RosterReader implements PortableReader {
   private readonly account: AccountImport;
   private readonly contacts = new Set<Jid['bare']>();
+  private size = 0;
 
   constructor(account: AccountImport) {
     this.account = account;
@@ -58,7 +59,7 @@ class RosterReader implements PortableReader {
     for (const element of query.elements()) {
       const contact = element.is('item', NS_ROSTER) ? parseJid(element.attr('jid') ?? '')?.toBare() : undefined;
       const item = contact === undefined || contact.bare === this.account.bare ? undefined : itemOf(element);
-      if (contact === undefined || item === undefined) {
+      if (contact === undefined || item === undefined || !this.hasRoomFor({ ...item, jid: contact })) {
         isComplete = false;
         continue;
       }
@@ -66,6 +67,14 @@ class RosterReader implements PortableReader {
       this.contacts.add(contact.bare);
     }
     return isComplete;
+  }
+
+  /** A roster is sent in one piece: one that is too long would keep its owner out. */
+  private hasRoomFor(item: RosterItem): boolean {
+    const size = this.size + itemSize(item);
+    if (size > this.account.maxAnswerBytes) return false;
+    this.size = size;
+    return true;
   }
 
   end(): void {
