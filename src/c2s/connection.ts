@@ -89,6 +89,8 @@ export interface BoundSession {
   /** The last presence to all, to be said again when the account was lost. */
   presence: Stanza | undefined;
   isInterested: boolean;
+  /** What the client has said of itself last. XEP-0352 §4.2 */
+  isActive: boolean;
   /** Its number in `given`. */
   presenceNumber: number;
   /** Addresses that got directed presence; bounded by MAX_DIRECTED. */
@@ -149,6 +151,7 @@ export class Connection {
   /** Told the account, which had no room for it. */
   isAckLost = false;
   isReadyLost = false;
+  isStateLost = false;
   isTakenAskLost = false;
   /** The client has said its last. */
   isLeaving = false;
@@ -260,6 +263,7 @@ export function beginSession(c: Connection, { identity, account, resource, given
     account,
     presence: undefined,
     isInterested: false,
+    isActive: true,
     presenceNumber: 0,
     directed: new Set(),
     given,

@@ -8,7 +8,7 @@ import type { StanzaKind } from '../xmpp/stanza.ts';
 import type { C2sMessage, C2sState, Connection } from './connection.ts';
 import { armLeaving, goOnLeaving } from './leaving.ts';
 import { askToEnable, enableAnswered, failed, NS_SM, requestAckInTime } from './stream-management.ts';
-import { askToAttach, bounced, makeRefusal, resend, seekAccount, sendReady } from './to-account.ts';
+import { askToAttach, bounced, makeRefusal, resend, sayClientState, seekAccount, sendReady } from './to-account.ts';
 import { dropSlowConsumer, retryPush, toClient } from './to-client.ts';
 
 const SEEK_EVERY_MS = 250;
@@ -74,6 +74,7 @@ function attached(c: Connection, event: Extract<KernelEvent, { kind: 'reply' }>)
   if (sm !== undefined) c.isTakenAsked = c.isAckOwed = true;
   c.isTakenAskLost = c.isTakenAsked;
   resend(c);
+  if (!session.isActive) sayClientState(c);
   if (answer.isNew && sm?.token === undefined) sayPresenceAgain(c);
   if (frames > 0) c.link.request(frames);
   return c.isLeaving ? goOnLeaving(c) : 'session_established';

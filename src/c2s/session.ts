@@ -12,9 +12,22 @@ import { el } from '../xml/element.ts';
 import { makeSessionId, type C2sMessage, type C2sState, type Connection } from './connection.ts';
 import { leaveInOrder } from './leaving.ts';
 import { askToEnable, checkAck, enableAnswered, manage, NS_SM, requestAck, requestAckNow, tellClient } from './stream-management.ts';
-import { askWhatWasTaken, bounced, give, giveRefusal, refusalOf, resend, seekAccount, takeCredit, takenAnswered } from './to-account.ts';
+import {
+  askWhatWasTaken,
+  bounced,
+  give,
+  giveRefusal,
+  refusalOf,
+  resend,
+  sayClientState,
+  seekAccount,
+  takeCredit,
+  takenAnswered,
+} from './to-account.ts';
 import { toClient } from './to-client.ts';
 
+/** XEP-0352 */
+const NS_CSI = 'urn:xmpp:csi:0';
 /** Addresses with directed presence that survive the loss of the account actor. */
 const MAX_DIRECTED = 1_000;
 /** How often a connection looks whether it may answer `drain`, if its transport does not say so earlier. */
@@ -86,6 +99,12 @@ function fromClient(c: Connection, frame: Frame): C2sState {
   const { name, ns } = frame;
   if (ns !== NS.client || (name !== 'message' && name !== 'presence' && name !== 'iq')) {
     if (ns === NS_SM) return manage(c, frame);
+    if (ns === NS_CSI && (name === 'active' || name === 'inactive')) {
+      session.isActive = name === 'active';
+      sayClientState(c);
+      c.link.request(1);
+      return 'session_established';
+    }
     return c.fail(ns === NS.sasl || ns === NS.tls ? 'policy-violation' : 'unsupported-stanza-type'); // RFC 6120 §4.9.3.24
   }
   if (!isOwnFrom(c, frame)) return c.fail('invalid-from'); // RFC 6120 §8.1.2.1

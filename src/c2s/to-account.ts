@@ -119,6 +119,9 @@ export function bounced(c: Connection, { message, reason }: Extract<KernelEvent,
     case 'ready':
       c.isReadyLost = true;
       break;
+    case 'client_state':
+      c.isStateLost = true;
+      break;
     default:
       return;
   }
@@ -137,6 +140,14 @@ export function resend(c: Connection): void {
   if (c.isAckLost) turn.send(account, { kind: 'sm_ack', sid, seq: acked });
   c.isAckLost = false;
   if (c.isTakenAskLost) sendRequest(c);
+  if (c.isStateLost) sayClientState(c);
+}
+
+/** XEP-0352 §4.2 */
+export function sayClientState(c: Connection): void {
+  const { identity, account, isActive } = c.session!;
+  c.isStateLost = false;
+  c.turn.send(account, { kind: 'client_state', sid: identity.sid, isActive });
 }
 
 /** Behind the answer to Attach. */

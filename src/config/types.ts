@@ -164,6 +164,25 @@ export function duration(bounds: Bounds = {}): ValueType<number> {
   });
 }
 
+/** A duration, or a word that stands for no limit; the value is then Infinity. */
+export function durationOr(word: string, bounds: Bounds = {}): ValueType<number> {
+  const inner = duration(bounds);
+  return valueType({
+    name: `duration or ${word}`,
+    bounds: inner.bounds,
+    schema: z.unknown().transform((input, context) => {
+      if (input === word) return Infinity;
+      const result = inner.schema.safeParse(input);
+      if (result.success) return result.data;
+      const reason = result.error.issues[0]!.message;
+      if (reason.startsWith('expected ')) return fail(context, `${reason.replace(/^expected /, '')}, or '${word}'`);
+      context.addIssue({ code: 'custom', message: reason });
+      return z.NEVER;
+    }),
+    write: (value) => (value === Infinity ? word : printDuration(value)),
+  });
+}
+
 /** Text with a unit, `'256kB'`; the value is in bytes. Bounds are, too. */
 export function bytes(bounds: Bounds = {}): ValueType<number> {
   return valueType({

@@ -153,6 +153,11 @@ function active(account: Account, event: AccountEvent, turn: Turn<AccountMessage
     case 'sm_ack':
       acknowledge(account, event);
       break;
+    case 'client_state': {
+      const session = account.sessionBySid(event.sid);
+      if (session !== undefined) account.host.hooks.emit('client_state', account, session, event.isActive);
+      break;
+    }
     case 'sm_request': {
       const session = account.sessionBySid(event.sid);
       if (session !== undefined) account.tellTaken(session, true);
@@ -331,6 +336,7 @@ function absent(account: Account, event: AccountEvent): AccountState {
     case 'wake':
     case 'sm_ack':
     case 'sm_request':
+    case 'client_state':
     case 'ready':
     case 'drain_done':
     case 'task':

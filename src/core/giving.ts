@@ -23,13 +23,13 @@ const MAX_UNACKED = 4_000;
 export function give(account: Account, session: Session, stanza: Stanza, form: Form): void {
   const { draft } = account;
   const isLogged = draft !== undefined && (form !== 'plain' || stanza === draft.stanza);
-  const { guards } = account.host;
-  for (let i = 0; i < guards.length; i++) if (guards[i]!(account, session, stanza, isLogged)) return;
   if (form === 'plain' && stanza.kind === 'message') account.recipients.push(session);
-  const { outbound, sm, connection } = session;
   let shown = stanza;
   if (isLogged) shown = draft.shown ??= shownStanza(draft.stanza, draft, account.bare);
   if (form !== 'plain') shown = carbon(form, shown, account.jid, session.jid);
+  const { guards } = account.host;
+  for (let i = 0; i < guards.length; i++) if (guards[i]!(account, session, shown, isLogged)) return;
+  const { outbound, sm, connection } = session;
   const position = isLogged ? draft.position : 0;
   if (outbound.isLive && connection !== undefined && sm === undefined) {
     account.turn.send(connection, new Push(0, position, shown)); // the hot path

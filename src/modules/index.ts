@@ -1,5 +1,6 @@
 /** All modules, in the order in which their hooks run inside a phase. */
 import type { ModuleSpec } from '../core/module.ts';
+import archive from './archive/index.ts';
 import caps from './caps.ts';
 import carbons from './carbons.ts';
 import clientState from './client-state.ts';
@@ -17,6 +18,7 @@ import version from './version.ts';
 
 export const MODULES = [
   carbons, // first: what it strips nobody else is to see
+  archive,
   roster,
   presence,
   retraction,

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { test } from 'node:test';
 import type { CastOfClients, Client } from '../harness/cast.ts';
 import { transcript } from '../harness/transcript.ts';
 import { childOf } from '../harness/xml.ts';
@@ -562,6 +563,18 @@ transcript('many queries at once are answered one after the other, each with its
 
 const KEPT_FOR_A_DAY = { modules: { archive: { keep: '1d' } }, config: { c2s: { idleMs: 0 } } } as const;
 const DAY_MS = 86_400_000;
+
+test('keep is a duration or forever', () => {
+  const keep = (value: unknown) => (archive.config!.parse({ keep: value }) as { readonly keep: number }).keep;
+  assert.equal(keep(undefined), 365 * DAY_MS);
+  assert.equal(keep('2w'), 14 * DAY_MS);
+  assert.equal(keep('forever'), Infinity);
+  for (const [value, why] of [
+    ['always', /expected a duration with a unit .*, or 'forever'/],
+    ['5m', /must be at least 1h/],
+  ] as const)
+    assert.throws(() => keep(value), why);
+});
 const numbered = (text: string, count: number) => Array.from({ length: count }, (_, i) => `${text} ${i}`);
 
 transcript('XEP-0313 §3.2: messages older than is kept go when a segment is full', KEPT_FOR_A_DAY, async (cast) => {
@@ -639,10 +652,12 @@ transcript('a client that goes while its query is under way leaves nothing behin
 transcript('a client that reads nothing holds up only itself', { onlyOurs: 'needs its clock' }, async (cast) => {
   const { romeo, juliet } = cast;
   const phone = cast.client('phone', { account: 'juliet' });
-  await says(romeo, juliet.bare, ...numbered('message', 100));
-  await juliet.sync();
-  await juliet.writes(`<iq type='set' id='q1'>${queryXml({})}</iq>`);
+  await says(romeo, juliet.bare, ...numbered('x'.repeat(3_000), 100));
+  await Promise.all([juliet.sync(), phone.sync()]);
   juliet.stalls();
+  for (let i = 0; i < 20; i++) await juliet.writes(`<iq type='set' id='q${i}'>${queryXml({})}</iq>`);
+  await cast.advance(1_000);
+  assert.equal((await asksArchive(phone)).results.length, 82); // a quarter of a mebibyte
   await cast.advance(120_000);
-  assert.equal((await asksArchive(phone)).results.length, 100);
+  assert.equal((await asksArchive(phone, { set: '<before/>' })).results.length, 82);
 });

@@ -8,7 +8,7 @@ import { parseDataForm } from '../../src/xmpp/data-form.ts';
 import { parseElement } from '../../src/xml/tree.ts';
 import { pick, randomOf, type Random } from '../fuzz/xml-generator.ts';
 import type { Client } from '../harness/cast.ts';
-import { childElements, childOf, type XmlElement } from '../harness/xml.ts';
+import { childElements, type XmlElement } from '../harness/xml.ts';
 import { DOMAIN, errorXml, OTHER_DOMAIN, STANZAS, threat, type Scene } from './scene.ts';
 
 const SEED = Number(process.env['ROOKERY_FUZZ_SEED'] ?? 20260104);
@@ -373,26 +373,6 @@ threat(
     }
   },
 );
-threat('Carbons / MAM forgery: copies are not offered yet, so what looks like one comes under its sender’s own name', async (scene) => {
-  const { romeo, juliet } = scene.cast;
-  await juliet.becomesAvailable();
-  const forged = `
-    <sent xmlns='urn:xmpp:carbons:2'><forwarded xmlns='urn:xmpp:forward:0'><message xmlns='jabber:client' from='${juliet.full}' to='${romeo.full}'><body>x</body></message></forwarded></sent>
-    <result xmlns='urn:xmpp:mam:2' id='1'/><stanza-id xmlns='urn:xmpp:sid:0' by='${juliet.bare}' id='1'/>`;
-  await romeo.sends(`<message to='${juliet.full}'>${forged}</message>`);
-  const received = await juliet.takes('a message', ({ name }) => name === 'message');
-  assert.equal(received.attrs['from'], romeo.full);
-  for (const to of [juliet.bare, DOMAIN]) {
-    await juliet.sends(`<iq type='get' id='d' to='${to}'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>`);
-    const info = childOf(await juliet.takes('disco info', ({ attrs }) => attrs['id'] === 'd'), 'query')!;
-    const features = childElements(info).map(({ attrs }) => attrs['var'] ?? '');
-    // XEP-0359 §4: who finds none of these may not believe the elements.
-    assert.deepEqual(
-      features.filter((feature) => /carbons|mam|sid:0|forward/.test(feature)),
-      [],
-    );
-  }
-});
 
 threat('Caps cache poisoning: the server’s own hash is that of its answer, and of clients it remembers none', async (scene) => {
   const { romeo, juliet } = scene.cast;

@@ -7,7 +7,7 @@ import { ARCHIVE_OPTIONS } from './options.ts';
 import { archives } from './policy.ts';
 import { changePreferences, PREFERENCES, tellPreferences } from './preferences.ts';
 import { ARCHIVE_PORTABLE } from './portable.ts';
-import { answerMetadata, answerQuery } from './queries.ts';
+import { answerMetadata, answerQuery, forgetQueries } from './queries.ts';
 import { FORM } from './request.ts';
 import { trim } from './retention.ts';
 import { ARCHIVE } from './state.ts';
@@ -47,6 +47,7 @@ export default defineModule({
   hooks: {
     user_send_iq: { phase: 'observe', run: noteQuestion },
     user_receive_message: { phase: 'filter', run: withoutUnsolicited },
+    session_closing: forgetQueries,
     segment_closed: trim,
     woken: trim,
   },

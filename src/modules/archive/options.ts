@@ -1,6 +1,6 @@
 /** The module's section of the configuration file. */
 import { z } from 'zod';
-import { bytes, count, duration, oneOf } from '../../config/types.ts';
+import { bytes, count, durationOr, oneOf } from '../../config/types.ts';
 import type { Host } from '../../core/host.ts';
 import type { TrimPolicy } from '../../log/trim.ts';
 
@@ -8,7 +8,7 @@ export const ARCHIVE_OPTIONS = z.strictObject({
   /** What is archived of accounts that have not said what they want: `always`, `roster` (correspondents in it) or `never`. */
   default: oneOf('always', 'roster', 'never').schema.default('always'),
   /** How long messages are kept; `forever` for no limit. Younger than an hour they always are. */
-  keep: z.union([z.literal('forever'), duration({ min: 60 * 60_000 }).schema]).default(365 * 86_400_000),
+  keep: durationOr('forever', { min: 60 * 60_000 }).schema.default(365 * 86_400_000),
   /** Size of the messages kept of one account. Beyond it the oldest go, whole blocks of up to 256 at a time. */
   size: bytes({ min: 64 * 1024 }).schema.default(1024 * 1024 * 1024),
   /** Results a client gets at a time at most, and if it does not say how many it wants. */
@@ -27,5 +27,5 @@ export function optionsOf(host: Host): ArchiveOptions {
 export function trimPolicyOf(host: Host): TrimPolicy | undefined {
   if (!host.isEnabled('archive')) return undefined;
   const { keep, size } = optionsOf(host);
-  return { keepMs: keep === 'forever' ? Infinity : keep, maxBytes: size };
+  return { keepMs: keep, maxBytes: size };
 }

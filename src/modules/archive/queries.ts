@@ -1,14 +1,14 @@
 /**
  * Answers to queries: the results as messages, then the `<fin/>`. XEP-0313 §4
  *
- * One query of an account is under way at a time, the next begins when the client has read the results of the one before; so
- * an account never has more than one page in flight, and a page takes no more than a quarter of what a connection may have
+ * One query of a session is under way at a time, the next begins when the client has read the results of the one before; so
+ * a session never has more than one page in flight, and a page takes no more than a quarter of what a connection may have
  * unsent. Results are pushed as they are: they are in no log, and nothing else of the server sees them.
  */
-import { setTimeout } from 'node:timers/promises';
+import { setImmediate, setTimeout } from 'node:timers/promises';
 import type { AccountContext } from '../../core/context.ts';
 import type { IqAnswer, IqRequest } from '../../core/module.ts';
-import type { Session } from '../../core/session.ts';
+import type { Session, SessionSlot } from '../../core/session.ts';
 import { archiveId, type LogEntry } from '../../log/entry.ts';
 import { archiveEdges, findPage, viewOf, type ArchivePage, type ArchiveQuery, type PageFailure } from '../../log/reader.ts';
 import { el, type Element } from '../../xml/element.ts';
@@ -22,31 +22,39 @@ import { MAM } from './namespace.ts';
 import { optionsOf } from './options.ts';
 import { readRequest, type ArchiveRequest } from './request.ts';
 import { beginSearch, endSearch, siftFor } from './searching.ts';
-import { ARCHIVE } from './state.ts';
 
-/** Queries of one account that wait; further ones are refused. */
+/** Queries of one session that wait; further ones are refused. */
 const MAX_WAITING = 32;
 /** Of the outbound limit of a connection, what a page may take. */
 const PAGE_SHARE = 0.25;
 /** Of the same, what a client may have unacknowledged if it is to get a page. XEP-0198 */
 const UNACKED_SHARE = 0.5;
-/** How long a page waits for a client to acknowledge, and how often it is looked whether it has. */
-const ACK_TIMEOUT_MS = 30_000;
-const ACK_POLL_MS = 50;
-/** How often a page gives way to messages that waited for the client, a chunk of them each time. */
-const MAX_YIELDS = 1_000;
+/**
+ * A page waits for what goes before it: messages that waited for the client, what it has to acknowledge. Looked after at
+ * first in every turn of the event loop, then every POLL_MS, and given up after MAX_LOOKS: half a minute.
+ */
+const QUICK_LOOKS = 100;
+const MAX_LOOKS = 700;
+const POLL_MS = 50;
 
 const RESULT_HEAD = [{ name: 'result', ns: MAM }];
 
 /** A query that waits for its turn, or is under way. */
-export interface Job {
+interface Job {
   readonly request: ArchiveRequest;
   readonly session: Session;
   readonly answer: (answer: IqAnswer) => void;
-  /** What is left of ACK_TIMEOUT_MS and MAX_YIELDS. */
-  ackMs: number;
-  yields: number;
+  /** How often it was looked whether the page may go. */
+  looks: number;
 }
+
+/** Of one session. */
+interface Queue {
+  isAnswering: boolean;
+  readonly waiting: Job[];
+}
+
+const QUEUE: SessionSlot<Queue> = { name: 'archive_queries', initial: () => ({ isAnswering: false, waiting: [] }) };
 
 const EMPTY_PAGE: ArchivePage = { entries: [], isComplete: true, count: 0, firstIndex: undefined };
 
@@ -55,12 +63,17 @@ export function answerQuery({ payload, session }: IqRequest, account: AccountCon
   const request = readRequest(payload);
   if (request instanceof StanzaError) return request;
   if (session === undefined) return new StanzaError('service-unavailable'); // it has gone meanwhile
-  const { waiting } = account.state(ARCHIVE);
-  if (waiting.length >= MAX_WAITING) return new StanzaError('resource-constraint', 'Too many queries at a time');
+  const { waiting } = session.get(QUEUE);
+  if (waiting.length >= MAX_WAITING) return new StanzaError('resource-constraint', 'Too many queries wait already');
   return new Promise((resolve) => {
-    waiting.push({ request, session, answer: resolve, ackMs: ACK_TIMEOUT_MS, yields: MAX_YIELDS });
-    next(account);
+    waiting.push({ request, session, answer: resolve, looks: 0 });
+    next(account, session);
   });
+}
+
+/** Nobody waits for what a session has asked that is over. */
+export function forgetQueries(_account: AccountContext, session: Session): void {
+  for (const { answer } of session.get(QUEUE).waiting.splice(0)) answer(new StanzaError('recipient-unavailable'));
 }
 
 /** §5 */
@@ -76,12 +89,12 @@ export async function answerMetadata(_request: IqRequest, { host, bare, log }: A
 }
 
 /** Begins the next query that waits, unless one is under way. */
-function next(account: AccountContext): void {
-  const state = account.state(ARCHIVE);
-  if (state.isAnswering) return;
-  const job = state.waiting.shift();
+function next(account: AccountContext, session: Session): void {
+  const queue = session.get(QUEUE);
+  if (queue.isAnswering) return;
+  const job = queue.waiting.shift();
   if (job === undefined) return;
-  state.isAnswering = true;
+  queue.isAnswering = true;
   const { request } = job;
   const { store } = account.host.services;
   const { words } = request.filters;
@@ -129,25 +142,25 @@ function archiveQuery({ filters, page }: ArchiveRequest, account: AccountContext
 
 function deliver(account: AccountContext, job: Job, page: ArchivePage): void {
   const { session, request } = job;
-  const { outbound } = session;
-  const isBehind = outbound.unackedBytes > account.host.config.limits.outboundBytes * UNACKED_SHARE;
-  const again = (current: AccountContext): void => deliver(current, job, page);
   if (!isThere(account, session)) {
     finish(account, job, new StanzaError('recipient-unavailable')); // what is not in the log does not wait for a client
-  } else if (!outbound.isLive && job.yields > 0) {
-    job.yields--;
-    account.whenDrained(session, again);
-  } else if (isBehind && job.ackMs > 0) {
-    job.ackMs -= ACK_POLL_MS;
-    account.later(setTimeout(ACK_POLL_MS), again);
-  } else if (!outbound.isLive || isBehind) {
-    finish(account, job, new StanzaError('resource-constraint', 'What was sent before must be received first'));
-  } else {
-    const { entries } = page;
-    for (const entry of request.isFlipped ? entries.toReversed() : entries)
-      account.push(session, resultMessage(account, session, request, entry));
-    finish(account, job, finOf(page));
+    return;
   }
+  if (isBehind(account, session)) {
+    if (++job.looks > MAX_LOOKS)
+      finish(account, job, new StanzaError('resource-constraint', 'What was sent before must be received first'));
+    else account.later(job.looks <= QUICK_LOOKS ? setImmediate() : setTimeout(POLL_MS), (current) => deliver(current, job, page));
+    return;
+  }
+  const { entries } = page;
+  for (const entry of request.isFlipped ? entries.toReversed() : entries)
+    account.push(session, resultMessage(account, session, request, entry));
+  finish(account, job, finOf(page));
+}
+
+/** Something goes before a page: what waited for the client, or what it has not acknowledged. */
+function isBehind({ host }: AccountContext, { outbound }: Session): boolean {
+  return !outbound.isLive || outbound.unackedBytes > host.config.limits.outboundBytes * UNACKED_SHARE;
 }
 
 function isThere(account: AccountContext, session: Session): boolean {
@@ -169,8 +182,8 @@ function failureOf(failure: PageFailure | 'failed'): StanzaError {
 function finish(account: AccountContext, { session, answer }: Job, outcome: IqAnswer): void {
   answer(outcome);
   const goOn = (current: AccountContext): void => {
-    current.state(ARCHIVE).isAnswering = false;
-    next(current);
+    session.get(QUEUE).isAnswering = false;
+    next(current, session);
   };
   if (isThere(account, session)) account.whenDrained(session, goOn);
   else account.later(Promise.resolve(), goOn); // not now, or many that are refused would be as many calls deep
