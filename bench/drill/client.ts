@@ -233,7 +233,8 @@ export class DrillClient {
         this.options.onLost(reason);
       } catch (error) {
         if (error instanceof NoStreamManagement) throw error;
-        this.note(`attempt failed: ${(error as Error).message}`);
+        if (failures === 0 || (error as NodeJS.ErrnoException).code !== 'ECONNREFUSED')
+          this.note(`attempt failed: ${(error as Error).message}`);
         this.wire?.destroy('negotiation failed');
         failures++;
         await this.sleep(Math.min(RETRY_MS * failures, MAX_RETRY_MS));

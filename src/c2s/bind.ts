@@ -10,13 +10,14 @@ import { NS } from '../xmpp/namespaces.ts';
 import { StanzaError, stanzaErrorElement, type Condition } from '../xmpp/stanza-error.ts';
 import { beginSession, type C2sMessage, type C2sState, type Connection } from './connection.ts';
 import { Given } from './given.ts';
-import { manageBeforeBind, NS_SM, resumeAnswered } from './stream-management.ts';
+import { askToResume, manageBeforeBind, NS_SM, resumeAnswered } from './stream-management.ts';
 
 /** Answers come from another thread at worst; a busy one is no reason to give up early. */
 const BIND_TIMEOUT_MS = 15_000;
 
 export function wait_for_bind(c: Connection, event: C2sMessage | KernelEvent, otherwise: () => C2sState): C2sState {
   if (event.kind === 'reply') return event.name === 'resume' ? resumeAnswered(c, event) : bound(c, event);
+  if (event.kind === 'timeout' && event.name === 'resume') return askToResume(c, c.pendingIdentity!);
   if (event.kind !== 'element') return otherwise();
   if (event.ns === NS_SM) return manageBeforeBind(c, event, 'wait_for_bind');
   if (event.ns !== NS.client || (event.name !== 'iq' && event.name !== 'message' && event.name !== 'presence')) {

@@ -30,8 +30,9 @@ const ENABLE_TIMEOUT_MS = 15_000;
 /** Of an account that is restarted, or has no room in its mailbox. */
 const MAX_ENABLE_TRIES = 5;
 const RESUME_TIMEOUT_MS = 15_000;
-/** An account that crashes as often as that with it does not take the session up. */
-const RESUME_TRIES = 3;
+/** How often an account that is being restarted is asked, and the time between. */
+const RESUME_TRIES = 20;
+const RESUME_AGAIN_MS = 250;
 const REQUEST = `<r xmlns='${NS_SM}'/>`;
 
 /** What the stream knows of it, from `<enable/>` or `<resume/>` on. */
@@ -304,7 +305,7 @@ function resume(c: Connection, frame: Frame): C2sState {
 }
 
 /** The account may be restarted on the way: it is asked again with the same words. */
-function askToResume(c: Connection, identity: SessionIdentity): C2sState {
+export function askToResume(c: Connection, identity: SessionIdentity): C2sState {
   const token = c.previd!;
   const h = c.previousCount;
   c.resumeTries++;
@@ -328,7 +329,10 @@ function resumeFailed(c: Connection, condition: Condition, h?: number): C2sState
 export function resumeAnswered(c: Connection, event: Extract<KernelEvent, { kind: 'reply' }>): C2sState {
   const identity = c.pendingIdentity!;
   if (!event.ok) {
-    if (event.failure === 'crashed' && c.resumeTries < RESUME_TRIES) return askToResume(c, identity);
+    if (event.failure !== 'timeout' && c.resumeTries < RESUME_TRIES) {
+      c.turn.timer('resume', RESUME_AGAIN_MS); // it is being restarted, perhaps on another worker
+      return 'wait_for_bind';
+    }
     // Should it come to that after all, the session would wait for words of this connection, which may bind another.
     const unbind: Unbind = { kind: 'unbind', sid: identity.sid, reason: 'client_gone' };
     c.turn.sendTo('account', c.account!.jid.bare, unbind);

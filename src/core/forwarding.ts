@@ -98,6 +98,7 @@ export class Outbox {
       this.positions.delete(done.position);
       this.bytes -= done.stanza.bytes;
     }
+    if (count === 0) return; // old news
     outstanding.splice(0, count);
     if (outstanding.length === 0) this.channels.delete(by);
     else if (channel.isAgain) this.sayAgain(effects, sender, by, channel, nowMs);
@@ -165,7 +166,8 @@ export class Inbox {
   }
 
   /** Everything of `sender` up to there was handled; it is to be told. */
-  arrived(sender: BareJid, position: number): void {
+  arrived(sender: BareJid, upTo: number): void {
+    const position = Math.max(upTo, this.seen.get(sender) ?? 0);
     this.seen.delete(sender);
     if (this.seen.size >= MAX_SENDERS) this.seen.delete(this.seen.keys().next().value!);
     this.seen.set(sender, position);

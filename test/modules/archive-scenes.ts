@@ -1,8 +1,17 @@
 /** What transcripts about archives have in common. */
-import type { Client } from '../harness/cast.ts';
+import type { CastOfClients, Client } from '../harness/cast.ts';
+import { transcript, type TranscriptOptions } from '../harness/transcript.ts';
 import { childOf, childElements, textOf, type XmlElement } from '../harness/xml.ts';
 
 export const MAM = 'urn:xmpp:mam:2';
+type Play = (cast: CastOfClients) => Promise<void>;
+
+/** `transcript`, where an archive is needed. Prosody 0.12 and ejabberd are started without one. */
+export function scene(title: string, ...rest: [Play] | [TranscriptOptions, Play]): void {
+  const [options, play] = rest.length === 1 ? [{}, rest[0]] : rest;
+  transcript(title, { onlyOurs: 'the others are started without an archive', ...options }, play);
+}
+
 const FORWARD = 'urn:xmpp:forward:0';
 let nextId = 1;
 

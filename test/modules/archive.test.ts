@@ -1,16 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { CastOfClients, Client } from '../harness/cast.ts';
-import { transcript } from '../harness/transcript.ts';
-import { childOf } from '../harness/xml.ts';
-import { asksArchive, bodiesOf, MAM, queryXml, says } from './archive-scenes.ts';
+import { childOf, type XmlElement } from '../harness/xml.ts';
+import { asksArchive, bodiesOf, MAM, queryXml, says, scene } from './archive-scenes.ts';
 import { befriends } from './roster-scenes.ts';
 import { LOG } from '../../src/log/entry.ts';
+import { siftRows, type SiftJob } from '../../src/log/sift.ts';
+import { sift } from '../../src/pool.ts';
 import { sweepLogs } from '../../src/server/sweep.ts';
-import { MODULES } from '../../src/modules/index.ts';
 import archive from '../../src/modules/archive/index.ts';
-
-if (!MODULES.includes(archive)) (MODULES as unknown[]).push(archive);
 
 const RSM = 'http://jabber.org/protocol/rsm';
 const HINTS = 'urn:xmpp:hints';
@@ -18,7 +16,7 @@ const condition = (name: string, type: string) => `<error type='${type}'><${name
 const hinted = (to: string, body: string, hint: string) =>
   `<message type='chat' to='${to}'><body>${body}</body><${hint} xmlns='${HINTS}'/></message>`;
 
-transcript('XEP-0313 §4: results come as messages in order, then the end; both sides of a conversation have them', async (cast) => {
+scene('XEP-0313 §4: results come as messages in order, then the end; both sides of a conversation have them', async (cast) => {
   const { romeo, juliet } = cast;
   await romeo.sends(`<message type='chat' id='m1' to='${juliet.bare}'><body>Call me but love</body></message>`);
   await romeo.sync();
@@ -57,7 +55,7 @@ transcript('XEP-0313 §4: results come as messages in order, then the end; both 
   }
 });
 
-transcript('XEP-0313 §4: an archive with nothing in it', async ({ juliet }) => {
+scene('XEP-0313 §4: an archive with nothing in it', async ({ juliet }) => {
   await juliet.sends(`<iq type='set' id='q1' to='${juliet.bare}'><query xmlns='${MAM}'/></iq>`);
   await juliet.receives(
     `<iq type='result' id='q1' from='${juliet.bare}'><fin xmlns='${MAM}' complete='true'><set xmlns='${RSM}'><count>0</count></set></fin></iq>`,
@@ -66,7 +64,7 @@ transcript('XEP-0313 §4: an archive with nothing in it', async ({ juliet }) => 
   await juliet.receives(`<iq type='result' id='q2'><metadata xmlns='${MAM}'/></iq>`);
 });
 
-transcript('XEP-0359 §3.1, XEP-0313 §3.4: who receives a message is told its id in the archive; forged ones are gone', async (cast) => {
+scene('XEP-0359 §3.1, XEP-0313 §3.4: who receives a message is told its id in the archive; forged ones are gone', async (cast) => {
   const { romeo, juliet } = cast;
   await juliet.becomesAvailable();
   const forged = `<stanza-id xmlns='urn:xmpp:sid:0' id='forged' by='${juliet.bare}'/>`;
@@ -97,7 +95,7 @@ async function sixMessages({ romeo, juliet, nurse }: CastOfClients): Promise<voi
   await juliet.collects();
 }
 
-transcript('XEP-0313 §4.1.1: with a bare JID, a full one, and the own one for notes to oneself', async (cast) => {
+scene('XEP-0313 §4.1.1: with a bare JID, a full one, and the own one for notes to oneself', async (cast) => {
   const { romeo, juliet, nurse } = cast;
   await sixMessages(cast);
   const cases: [string, string[]][] = [
@@ -119,7 +117,7 @@ transcript('XEP-0313 §4.1.1: with a bare JID, a full one, and the own one for n
   }
 });
 
-transcript('XEP-0313 §4.1.2: start and end, both inclusive', { onlyOurs: 'needs its clock' }, async (cast) => {
+scene('XEP-0313 §4.1.2: start and end, both inclusive', { onlyOurs: 'needs its clock' }, async (cast) => {
   const { romeo, juliet } = cast;
   await juliet.becomesAvailable();
   for (const body of ['0', '1', '2', '3']) {
@@ -147,7 +145,7 @@ transcript('XEP-0313 §4.1.2: start and end, both inclusive', { onlyOurs: 'needs
   assert.equal((await asksArchive(juliet)).results[2]!.stamp, at(2));
 });
 
-transcript('XEP-0313 §4.1.3: before-id, after-id and ids; one that is not there is item-not-found', async (cast) => {
+scene('XEP-0313 §4.1.3: before-id, after-id and ids; one that is not there is item-not-found', async (cast) => {
   const { juliet } = cast;
   await sixMessages(cast);
   const { results } = await asksArchive(juliet);
@@ -168,7 +166,7 @@ transcript('XEP-0313 §4.1.3: before-id, after-id and ids; one that is not there
   }
 });
 
-transcript('XEP-0313 §4.3, XEP-0059 §2: pages either way, their ids, their end', async (cast) => {
+scene('XEP-0313 §4.3, XEP-0059 §2: pages either way, their ids, their end', async (cast) => {
   const { juliet } = cast;
   await sixMessages(cast);
   const first = await asksArchive(juliet, { set: '<max>2</max>' });
@@ -192,7 +190,7 @@ transcript('XEP-0313 §4.3, XEP-0059 §2: pages either way, their ids, their end
   assert.equal((await asksArchive(juliet, { set: '<max>2</max><index>3</index>' })).error, 'feature-not-implemented'); // XEP-0059 §2.6
 });
 
-transcript('XEP-0313 §4.3.4: a flipped page is the same page, sent backwards', async (cast) => {
+scene('XEP-0313 §4.3.4: a flipped page is the same page, sent backwards', async (cast) => {
   const { juliet } = cast;
   await sixMessages(cast);
   const plain = await asksArchive(juliet, { set: '<max>3</max><before/>' });
@@ -202,7 +200,7 @@ transcript('XEP-0313 §4.3.4: a flipped page is the same page, sent backwards', 
   assert.deepEqual([flipped.first, flipped.last], [plain.first, plain.last]);
 });
 
-transcript('XEP-0313 §4.3.1: a page is no longer than the server allows', { modules: { archive: { page: 10 } } }, async (cast) => {
+scene('XEP-0313 §4.3.1: a page is no longer than the server allows', { modules: { archive: { page: 10 } } }, async (cast) => {
   const { romeo, juliet } = cast;
   await juliet.becomesAvailable();
   const bodies = Array.from({ length: 23 }, (_, i) => String(i));
@@ -219,7 +217,7 @@ transcript('XEP-0313 §4.3.1: a page is no longer than the server allows', { mod
   assert.deepEqual(seen, bodies);
 });
 
-transcript(
+scene(
   'XEP-0313 §4.3.1: nor larger than a quarter of what a connection may have unsent',
   { config: { limits: { outboundBytes: 65_536 }, stanza: { beforeLogin: { maxBytes: 10_000 }, afterLogin: { maxBytes: 10_000 } } } },
   async (cast) => {
@@ -235,7 +233,7 @@ transcript(
   },
 );
 
-transcript('XEP-0313 §4.1.5: the form', async ({ juliet }) => {
+scene('XEP-0313 §4.1.5: the form', async ({ juliet }) => {
   await juliet.sends(`<iq type='get' id='form1'><query xmlns='${MAM}'/></iq>`);
   await juliet.receives(
     `
@@ -253,7 +251,7 @@ transcript('XEP-0313 §4.1.5: the form', async ({ juliet }) => {
   );
 });
 
-transcript('XEP-0313 §4.1: queries that are not understood are refused, each with its condition', async (cast) => {
+scene('XEP-0313 §4.1: queries that are not understood are refused, each with its condition', async (cast) => {
   const { juliet } = cast;
   await says(juliet, juliet.bare, 'note');
   const form = (content: string, type = 'submit') => `<query xmlns='${MAM}'><x xmlns='jabber:x:data' type='${type}'>${content}</x></query>`;
@@ -284,7 +282,7 @@ transcript('XEP-0313 §4.1: queries that are not understood are refused, each wi
   assert.deepEqual(bodiesOf(await asksArchive(juliet, { form: { 'include-groupchat': 'true' } })), ['note']); // §4.1.4
 });
 
-transcript('XEP-0313 §5: metadata tells the first and the last message', { onlyOurs: 'needs its clock' }, async (cast) => {
+scene('XEP-0313 §5: metadata tells the first and the last message', { onlyOurs: 'needs its clock' }, async (cast) => {
   const { romeo, juliet } = cast;
   for (const body of ['1', '2', '3']) {
     await says(romeo, juliet.bare, body);
@@ -298,7 +296,7 @@ transcript('XEP-0313 §5: metadata tells the first and the last message', { only
     </metadata></iq>`);
 });
 
-transcript('XEP-0313 §8.1: nobody else may ask, whether the account exists or not', async (cast) => {
+scene('XEP-0313 §8.1: nobody else may ask, whether the account exists or not', async (cast) => {
   const { romeo, juliet } = cast;
   await befriends(romeo, juliet);
   await says(juliet, juliet.bare, 'secret');
@@ -317,7 +315,7 @@ transcript('XEP-0313 §8.1: nobody else may ask, whether the account exists or n
   await romeo.receivesNothing();
 });
 
-transcript('XEP-0313 §8.2: results of an archive that was not asked do not reach a client', async (cast) => {
+scene('XEP-0313 §8.2: results of an archive that was not asked do not reach a client', async (cast) => {
   const { romeo, juliet, nurse } = cast;
   await juliet.becomesAvailable();
   const forged = (to: string, more = '') => `
@@ -342,7 +340,7 @@ transcript('XEP-0313 §8.2: results of an archive that was not asked do not reac
   assert.deepEqual(bodiesOf(await asksArchive(juliet)), ['Look!']);
 });
 
-transcript('XEP-0313 §6.1.1: what is archived: conversation of types chat and normal, and nothing that passes', async (cast) => {
+scene('XEP-0313 §6.1.1: what is archived: conversation of types chat and normal, and nothing that passes', async (cast) => {
   const { romeo, juliet } = cast;
   await juliet.becomesAvailable();
   const send = (type: string, content: string) => romeo.sends(`<message type='${type}' to='${juliet.full}'>${content}</message>`);
@@ -368,7 +366,7 @@ transcript('XEP-0313 §6.1.1: what is archived: conversation of types chat and n
   assert.deepEqual(kinds, ['normal', 'chat', 'active', 'received', 'encrypted store', 'composing store']);
 });
 
-transcript('XEP-0334 §4: no-permanent-store and no-store keep a message out of the archives of both', async (cast) => {
+scene('XEP-0334 §4: no-permanent-store and no-store keep a message out of the archives of both', async (cast) => {
   const { romeo, juliet } = cast;
   await juliet.becomesAvailable();
   await romeo.sends(hinted(juliet.bare, 'Burn this', 'no-permanent-store'));
@@ -381,7 +379,7 @@ transcript('XEP-0334 §4: no-permanent-store and no-store keep a message out of 
   assert.deepEqual(bodiesOf(await asksArchive(romeo)), ['Keep this']);
 });
 
-transcript('XEP-0313 §6.1.1: a message several resources got is there once; so is one to oneself', async (cast) => {
+scene('XEP-0313 §6.1.1: a message several resources got is there once; so is one to oneself', async (cast) => {
   const { romeo, juliet } = cast;
   await juliet.becomesAvailable();
   const phone = cast.client('phone', { account: 'juliet' });
@@ -392,20 +390,17 @@ transcript('XEP-0313 §6.1.1: a message several resources got is there once; so 
   assert.deepEqual(bodiesOf(await asksArchive(juliet)), ['to all', 'to myself']);
 });
 
-transcript(
-  'XEP-0313 §6.1.1: what waited while nobody was there is in the archive, too, and what nobody could be given is not',
-  async (cast) => {
-    const { romeo } = cast;
-    const juliet = cast.offline('juliet');
-    await says(romeo, juliet.bare, 'kept');
-    await romeo.sends(`<message type='normal' to='${juliet.bare}/nowhere'><body>lost</body></message>`);
-    await romeo.collects();
-    await juliet.connects();
-    assert.deepEqual(bodiesOf(await asksArchive(juliet)), ['kept']);
-  },
-);
+scene('XEP-0313 §6.1.1: what waited while nobody was there is in the archive, too, and what nobody could be given is not', async (cast) => {
+  const { romeo } = cast;
+  const juliet = cast.offline('juliet');
+  await says(romeo, juliet.bare, 'kept');
+  await romeo.sends(`<message type='normal' to='${juliet.bare}/nowhere'><body>lost</body></message>`);
+  await romeo.collects();
+  await juliet.connects();
+  assert.deepEqual(bodiesOf(await asksArchive(juliet)), ['kept']);
+});
 
-transcript('XEP-0313 §3: the archive outlives the server', { onlyOurs: 'restarts it' }, async (cast) => {
+scene('XEP-0313 §3: the archive outlives the server', { onlyOurs: 'restarts it' }, async (cast) => {
   await sixMessages(cast);
   const before = await asksArchive(cast.juliet);
   const { juliet } = await cast.restarted();
@@ -426,7 +421,7 @@ async function wants(client: Client, ...choice: Parameters<typeof prefs>): Promi
   await client.receives(`<iq type='result' id='p1'>${prefs(...choice)}</iq>`);
 }
 
-transcript('XEP-0441 §2.1: preferences are told, changed and kept', async (cast) => {
+scene('XEP-0441 §2.1: preferences are told, changed and kept', async (cast) => {
   const { juliet } = cast;
   await juliet.sends(`<iq type='get' id='p1'><prefs xmlns='${MAM}'/></iq>`);
   await juliet.receives(`<iq type='result' id='p1'>${prefs('always')}</iq>`);
@@ -439,7 +434,7 @@ transcript('XEP-0441 §2.1: preferences are told, changed and kept', async (cast
   await restarted.receives(`<iq type='result' id='p2'>${prefs('roster', ['romeo@montague.lit'])}</iq>`);
 });
 
-transcript('XEP-0441 §2.1: preferences that are none', async ({ juliet }) => {
+scene('XEP-0441 §2.1: preferences that are none', async ({ juliet }) => {
   const cases: [string, string][] = [
     [`<prefs xmlns='${MAM}'/>`, 'bad-request'],
     [`<prefs xmlns='${MAM}' default='sometimes'/>`, 'bad-request'],
@@ -460,7 +455,7 @@ transcript('XEP-0441 §2.1: preferences that are none', async ({ juliet }) => {
   await juliet.receives(`<iq type='result' id='p2'>${prefs('always')}</iq>`);
 });
 
-transcript('XEP-0441 §2.1.1, §2.2: always, never, the roster, and lists that are more exact', async (cast) => {
+scene('XEP-0441 §2.1.1, §2.2: always, never, the roster, and lists that are more exact', async (cast) => {
   const { romeo, juliet, nurse } = cast;
   await befriends(nurse, juliet);
   await juliet.becomesAvailable();
@@ -498,18 +493,14 @@ transcript('XEP-0441 §2.1.1, §2.2: always, never, the roster, and lists that a
   ]);
 });
 
-transcript(
-  'XEP-0441 §2.1.1: the operator chooses the default',
-  { modules: { archive: { default: 'never' } } },
-  async ({ romeo, juliet }) => {
-    await juliet.sends(`<iq type='get' id='p1'><prefs xmlns='${MAM}'/></iq>`);
-    await juliet.receives(`<iq type='result' id='p1'>${prefs('never')}</iq>`);
-    await says(romeo, juliet.bare, 'unkept');
-    assert.deepEqual(bodiesOf(await asksArchive(juliet)), []);
-  },
-);
+scene('XEP-0441 §2.1.1: the operator chooses the default', { modules: { archive: { default: 'never' } } }, async ({ romeo, juliet }) => {
+  await juliet.sends(`<iq type='get' id='p1'><prefs xmlns='${MAM}'/></iq>`);
+  await juliet.receives(`<iq type='result' id='p1'>${prefs('never')}</iq>`);
+  await says(romeo, juliet.bare, 'unkept');
+  assert.deepEqual(bodiesOf(await asksArchive(juliet)), []);
+});
 
-transcript('XEP-0431 §3: search for words, together with all other filters and pages', async (cast) => {
+scene('XEP-0431 §3: search for words, together with all other filters and pages', async (cast) => {
   const { romeo, juliet, nurse } = cast;
   await juliet.becomesAvailable();
   await says(romeo, juliet.bare, 'But soft, what light', 'Lady, by yonder blessed moon', 'Light &amp; more LIGHTS');
@@ -536,7 +527,44 @@ transcript('XEP-0431 §3: search for words, together with all other filters and 
   assert.deepEqual([bodiesOf(rest), rest.isComplete], [['But soft, what light'], true]);
 });
 
-transcript('XEP-0313 §7, XEP-0431 §2.1, XEP-0359 §6: discovery of the account tells', async ({ juliet }) => {
+/** The pool of the server in memory, with this for searches. */
+function searchesBy(cast: CastOfClients, run: (job: SiftJob) => Promise<number[]>): void {
+  const { services } = cast.memory.runtime.hosts.get(cast.domain)!;
+  (services as { pool: unknown }).pool = { ...services.pool, sift: run };
+}
+
+scene('XEP-0431: words are sought in the pool; where that fails, the client is told to try again', async (cast) => {
+  const { juliet } = cast;
+  await says(juliet, juliet.bare, 'But soft', 'what light');
+  let jobs = 0;
+  searchesBy(cast, (job) => {
+    jobs++;
+    return sift(structuredClone(job));
+  });
+  const form = { '{urn:xmpp:fulltext:0}fulltext': 'light' };
+  assert.deepEqual(bodiesOf(await asksArchive(juliet, { form })), ['what light']);
+  assert.equal(jobs, 1);
+  searchesBy(cast, async () => {
+    throw new Error('Task queue is at limit');
+  });
+  assert.equal((await asksArchive(juliet, { form })).error, 'resource-constraint');
+});
+
+scene('XEP-0431: a few searches at a time, so that logins have their share of the pool', async (cast) => {
+  const clients = ['juliet', 'romeo', 'nurse', 'tybalt', 'paris'].map((name) => cast.client(name));
+  for (const each of clients) await says(each, each.bare, 'light');
+  const held: (() => void)[] = [];
+  searchesBy(cast, (job) => new Promise((resolve) => held.push(() => resolve(siftRows(job)))));
+  const form = { '{urn:xmpp:fulltext:0}fulltext': 'light' };
+  for (const each of clients.slice(0, 4)) await each.sends(`<iq type='set' id='q1'>${queryXml({ form })}</iq>`);
+  assert.equal((await asksArchive(clients[4]!, { form })).error, 'resource-constraint');
+  for (const release of held) release();
+  for (const each of clients.slice(0, 4)) await each.takes('the end of the results', ({ attrs }) => attrs['id'] === 'q1');
+  searchesBy(cast, async (job) => siftRows(job));
+  assert.deepEqual(bodiesOf(await asksArchive(clients[4]!, { form })), ['light']);
+});
+
+scene('XEP-0313 §7, XEP-0431 §2.1, XEP-0359 §6: discovery of the account tells', async ({ juliet }) => {
   await juliet.sends(`<iq type='get' id='d1' to='${juliet.bare}'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>`);
   const feature = (name: string) => `<feature var='${name}'/>`;
   await juliet.receives(`
@@ -545,13 +573,21 @@ transcript('XEP-0313 §7, XEP-0431 §2.1, XEP-0359 §6: discovery of the account
     </query></iq>`);
 });
 
-transcript('many queries at once are answered one after the other, each with its results before its end', async (cast) => {
+scene('many queries at once are answered one after the other, each with its results before its end', async (cast) => {
   const { romeo, juliet } = cast;
   await says(romeo, juliet.bare, '1', '2', '3');
   const count = 30;
   for (let i = 0; i < count; i++) await juliet.writes(`<iq type='set' id='q${i}'>${queryXml({ attrs: `queryid='q${i}'` })}</iq>`);
-  const got = (await juliet.collects()).map((each) => childOf(each, 'result', MAM)?.attrs['queryid'] ?? each.attrs['id']);
+  const isLast = ({ name, attrs }: XmlElement) => name === 'iq' && attrs['id'] === `q${count - 1}`;
+  const end = await juliet.takes('the end of the last one', isLast);
+  const got = [...(await juliet.collects()), end].map((each) => childOf(each, 'result', MAM)?.attrs['queryid'] ?? each.attrs['id']);
   assert.deepEqual(got, Array.from({ length: count }, (_, i) => Array<string>(4).fill(`q${i}`)).flat());
+});
+
+scene('a session has so many queries waiting and no more', async (cast) => {
+  const { juliet } = cast;
+  assert.equal((await asksArchive(juliet)).count, '0');
+  assert.deepEqual(cast.memory.crashes, []); // elsewhere the first ones are answered before the last is there
   for (let i = 0; i < 60; i++) await juliet.writes(`<iq type='set' id='f${i}'>${queryXml({ set: '<max>0</max>' })}</iq>`);
   const flood = await juliet.collects();
   assert.equal(flood.length, 60);
@@ -577,7 +613,7 @@ test('keep is a duration or forever', () => {
 });
 const numbered = (text: string, count: number) => Array.from({ length: count }, (_, i) => `${text} ${i}`);
 
-transcript('XEP-0313 §3.2: messages older than is kept go when a segment is full', KEPT_FOR_A_DAY, async (cast) => {
+scene('XEP-0313 §3.2: messages older than is kept go when a segment is full', KEPT_FOR_A_DAY, async (cast) => {
   const { romeo, juliet } = cast;
   await juliet.becomesAvailable();
   await says(romeo, juliet.bare, ...numbered('old', 256));
@@ -592,7 +628,7 @@ transcript('XEP-0313 §3.2: messages older than is kept go when a segment is ful
   assert.deepEqual([positions[0], positions.length], [257, 256]);
 });
 
-transcript('XEP-0313 §3.2: and when the accounts are looked through, whether somebody loads them or not', KEPT_FOR_A_DAY, async (cast) => {
+scene('XEP-0313 §3.2: and when the accounts are looked through, whether somebody loads them or not', KEPT_FOR_A_DAY, async (cast) => {
   const { romeo, juliet, nurse } = cast;
   await says(romeo, juliet.bare, 'waits'); // nobody is available
   await says(juliet, romeo.bare, 'waits, too');
@@ -627,7 +663,26 @@ transcript('XEP-0313 §3.2: and when the accounts are looked through, whether so
   assert.deepEqual(await store.list(LOG, juliet.bare), []);
 });
 
-transcript('a page comes behind messages that have waited, and is complete', async (cast) => {
+scene('XEP-0313 §3.2: nothing is trimmed soon after a start', KEPT_FOR_A_DAY, async (cast) => {
+  const { romeo, juliet } = cast;
+  await says(romeo, juliet.bare, 'old');
+  await juliet.becomesAvailable();
+  await juliet.collects();
+  await juliet.disconnects();
+  await cast.advance(2 * DAY_MS);
+  const { kernel, store, runtime } = cast.memory;
+  const hosts = [...runtime.hosts.values()] as { startedAtMs: number }[];
+  hosts[0]!.startedAtMs = cast.memory.clock.now() - 3_600_000 + 1;
+  const wake = async () => {
+    kernel.sendTo('account', juliet.bare, { kind: 'wake' });
+    await cast.advance(1);
+    return (await store.list(LOG, juliet.bare)).length;
+  };
+  assert.equal(await wake(), 1);
+  assert.equal(await wake(), 0);
+});
+
+scene('a page comes behind messages that have waited, and is complete', async (cast) => {
   const { romeo } = cast;
   const juliet = cast.offline('juliet');
   const bodies = numbered('offline', 120);
@@ -638,7 +693,7 @@ transcript('a page comes behind messages that have waited, and is complete', asy
   assert.deepEqual(bodiesOf(answer), bodies);
 });
 
-transcript('a client that goes while its query is under way leaves nothing behind', async (cast) => {
+scene('a client that goes while its query is under way leaves nothing behind', async (cast) => {
   const { romeo, juliet } = cast;
   await says(romeo, juliet.bare, ...numbered('message', 100));
   await juliet.writes(`<iq type='set' id='q1'>${queryXml({})}</iq><iq type='set' id='q2'>${queryXml({})}</iq>`);
@@ -649,7 +704,7 @@ transcript('a client that goes while its query is under way leaves nothing behin
   await juliet.receivesNothing();
 });
 
-transcript('a client that reads nothing holds up only itself', { onlyOurs: 'needs its clock' }, async (cast) => {
+scene('a client that reads nothing holds up only itself', { onlyOurs: 'needs its clock' }, async (cast) => {
   const { romeo, juliet } = cast;
   const phone = cast.client('phone', { account: 'juliet' });
   await says(romeo, juliet.bare, ...numbered('x'.repeat(3_000), 100));
@@ -660,4 +715,27 @@ transcript('a client that reads nothing holds up only itself', { onlyOurs: 'need
   assert.equal((await asksArchive(phone)).results.length, 82); // a quarter of a mebibyte
   await cast.advance(120_000);
   assert.equal((await asksArchive(phone, { set: '<before/>' })).results.length, 82);
+});
+
+scene('XEP-0352 §5, XEP-0280 §6.1: results are not held back from a client nobody looks at, nor copied to others', async (cast) => {
+  const { romeo, juliet } = cast;
+  const phone = cast.client('phone', { account: 'juliet' });
+  await phone.sends(`<iq type='set' id='c1'><enable xmlns='urn:xmpp:carbons:2'/></iq>`);
+  await phone.receives(`<iq type='result' id='c1'/>`);
+  await says(romeo, juliet.bare, '1', '2');
+  await juliet.sends(`<inactive xmlns='urn:xmpp:csi:0'/>`);
+  assert.deepEqual(bodiesOf(await asksArchive(juliet)), ['1', '2']);
+  await phone.receivesNothing();
+});
+
+scene('XEP-0198 §4: results count like all stanzas', async (cast) => {
+  const { romeo, juliet } = cast;
+  await says(romeo, juliet.bare, '1', '2');
+  await juliet.sends(`<enable xmlns='urn:xmpp:sm:3'/>`);
+  await juliet.receives(`<enabled xmlns='urn:xmpp:sm:3' match:rest='ignore'/>`);
+  assert.deepEqual(bodiesOf(await asksArchive(juliet)), ['1', '2']);
+  await juliet.sends(`<r xmlns='urn:xmpp:sm:3'/>`);
+  await juliet.takes('the count of what the client sent', ({ name }) => name === 'a');
+  await juliet.sends(`<a xmlns='urn:xmpp:sm:3' h='4'/>`); // two results, the end, the answer to a ping of the harness
+  await juliet.receivesNothing();
 });

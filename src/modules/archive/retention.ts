@@ -1,7 +1,7 @@
 /** Trims the account's log, a segment per turn, until nothing more may go. `log/trim.ts` says what that is. */
 import { setTimeout } from 'node:timers/promises';
 import type { AccountContext } from '../../core/context.ts';
-import { applyTrim, planTrim } from '../../log/trim.ts';
+import { applyTrim, GRACE_MS, planTrim } from '../../log/trim.ts';
 import { trimPolicyOf } from './options.ts';
 import { ARCHIVE } from './state.ts';
 
@@ -9,9 +9,13 @@ import { ARCHIVE } from './state.ts';
 const STEPS_IN_A_ROW = 8;
 const PAUSE_MS = 1_000;
 
-/** Begins, unless it is under way. */
+/**
+ * Begins, unless it is under way. Not soon after a start, however old the messages are: until those that a crash interrupted
+ * have arrived again, the log has to know which it has.
+ */
 export function trim(account: AccountContext): void {
   const state = account.state(ARCHIVE);
+  if (account.now - account.host.startedAtMs < GRACE_MS) return;
   if (state.isTrimming || account.isTemporary) return;
   state.isTrimming = true;
   step(account, 1);
