@@ -1,6 +1,6 @@
 /**
  * A client with stream management (XEP-0198) that does exactly what the specification says, and whose connection can be broken in
- * every way. It comes back by itself until it is stopped.
+ * every way. It comes back by itself until it is stopped. One machine from connecting to coming back, so one file.
  */
 import type { Frame } from '../../src/xml/frame.ts';
 import { logIn, openStream, type Credentials } from './login.ts';

@@ -11,6 +11,7 @@ import type { ScramRecord } from '../sasl/scram-record.ts';
 import type { Host } from './host.ts';
 import type { Form } from '../log/entry.ts';
 import type { AccountLog } from '../log/log.ts';
+import type { SiftJob } from '../log/sift.ts';
 import type { CloseReason } from './messages.ts';
 import type { AccountSlot } from './module.ts';
 import type { Session } from './session.ts';
@@ -115,6 +116,8 @@ export interface PasswordPool {
   /** All stored forms of a password, which `opaqueString` has prepared. */
   derive(password: PreparedPassword, iterations: number): Promise<ScramRecord[]>;
   verify(password: PreparedPassword, record: ScramRecord): Promise<boolean>;
+  /** Which messages of an archive match, by index; without it they are compared on the worker. Rejects where too many jobs wait. */
+  readonly sift?: (job: SiftJob) => Promise<number[]>;
 }
 
 /** Structured events; `what` is snake_case. Never bodies or passwords. */

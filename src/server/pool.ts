@@ -3,6 +3,7 @@ import { MessageChannel, type Transferable } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import { poolTaskFile } from '../build/embedded.ts';
 import type { PasswordPool } from '../core/context.ts';
+import type { SiftJob } from '../log/sift.ts';
 import type { PreparedPassword } from '../sasl/scram-credentials.ts';
 import type { ScramRecord } from '../sasl/scram-record.ts';
 import type { DeriveJob, VerifyJob } from '../pool.ts';
@@ -42,6 +43,10 @@ export class Pool implements PasswordPool {
 
   verify(password: PreparedPassword, record: ScramRecord): Promise<boolean> {
     return this.piscina.run({ password, record } satisfies VerifyJob, { name: 'verify' }) as Promise<boolean>;
+  }
+
+  sift(job: SiftJob): Promise<number[]> {
+    return this.piscina.run(job, { name: 'sift' }) as Promise<number[]>;
   }
 
   /** The account as XEP-0227, read from the store that this process has open there. Leaving the loop ends it. */

@@ -26,6 +26,7 @@ import type { Store } from '../store/store.ts';
 import { Link, LinkShare, type LinkEvent } from '../stream/link.ts';
 import type { OutboundLimits } from '../stream/outbound.ts';
 import { parseJid, type BareJid } from '../xmpp/jid.ts';
+import { sweepLogs } from './sweep.ts';
 import type { AccountRequest } from './worker-control.ts';
 
 /** A worker that is busy or just being restarted is no reason to give up early. */
@@ -70,6 +71,7 @@ export class Runtime {
   private readonly mailbox: MailboxLimits;
   private readonly c2sMachine: typeof c2sMachine;
   private readonly store: Store;
+  private readonly stopping = new AbortController();
   /** Set once clients are told that the server stops. */
   private farewell: CloseStream | undefined = undefined;
 
@@ -164,6 +166,17 @@ export class Runtime {
     }
   }
 
+  /** Wakes the accounts of all workers whose log is to be trimmed. @returns how many. */
+  sweepLogs(): Promise<number> {
+    return sweepLogs({
+      store: this.store,
+      hostOf: (domain) => this.hosts.get(domain),
+      wake: (bare) => void this.kernel.sendTo('account', bare, { kind: 'wake' }),
+      nowMs: this.now(),
+      signal: this.stopping.signal,
+    });
+  }
+
   /** Bare JIDs of the accounts that live here and have sessions. */
   sessionOwners(): string[] {
     return [...this.census.owners];
@@ -173,6 +186,7 @@ export class Runtime {
   async closeConnections(withinMs: number): Promise<void> {
     const { kernel } = this;
     const farewell: CloseStream = { kind: 'close_stream', condition: 'system-shutdown', text: undefined, reason: 'shutdown' };
+    this.stopping.abort();
     this.farewell = farewell; // also for those whose TLS handshake is still under way
     const tell = (ref: ActorRef<ConnectionMessage>): void => {
       if (!kernel.send(ref, farewell)) kernel.whenRoom(ref, () => void kernel.send(ref, farewell));

@@ -40,6 +40,8 @@ export interface StartedServer {
 }
 
 /** Bursts are survived, a worker that dies every few seconds for a minute is not: something is really wrong. */
+/** How often. Not within the first hour, in which nothing is trimmed. */
+const SWEEP_MS = 24 * 60 * 60_000;
 const WORKER_INTENSITY = { maxRestarts: 10, withinMs: 60_000 };
 
 /** How often it is looked whether nothing is under way any more. */
@@ -77,6 +79,7 @@ export async function startWholeServer(input: StartInput): Promise<StartedServer
     const main: MainControl = {
       derive: (password, iterations) => pool.derive(password, iterations),
       verify: (password, record) => pool.verify(password, record),
+      sift: (job) => pool.sift(job),
       log: writeLog,
     };
     const workers = Array.from({ length: config.workers.count }, (_, index) => {
@@ -112,6 +115,8 @@ export async function startWholeServer(input: StartInput): Promise<StartedServer
     for (const worker of workers) await listenWith(worker, workers[0] === worker ? undefined : workers[0]!.ports);
     late.isListening = true;
     wakeAccounts(workers[0]!, logger);
+    const sweeper = setInterval(() => sweepLogs(workers, logger), SWEEP_MS).unref();
+    undo.unshift(async () => clearInterval(sweeper));
 
     const server = new Server({
       get config() {
@@ -207,6 +212,15 @@ async function startWorker(
 /** Beside everything else: it takes as long as there are many. */
 function wakeAccounts({ control, index }: ThreadWorker, logger: Logger): void {
   control.wakeAccounts().catch((error: unknown) => logger.error('wake_failed', { worker: index, error: String(error) }));
+}
+
+/** Logs of accounts that nobody loads are trimmed, too. One worker looks through them; each account trims its own. */
+function sweepLogs(workers: readonly ThreadWorker[], logger: Logger): void {
+  const worker = workers.find(({ state }) => state === 'running');
+  worker?.control.sweepLogs().then(
+    (woken) => logger.info('logs_swept', { accounts: woken }),
+    (error: unknown) => logger.error('sweep_failed', { error: String(error) }),
+  );
 }
 
 async function openControl(dataDir: string, late: { server?: Server }, logger: Logger): Promise<ControlServer> {

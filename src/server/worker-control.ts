@@ -99,6 +99,8 @@ export interface WorkerControl {
   activity(): Activity;
   /** Accounts that a crash has interrupted go on; resolves when all have been told. */
   wakeAccounts(): Promise<void>;
+  /** Accounts whose log is to be trimmed do so; resolves with their number when all have been told. */
+  sweepLogs(): Promise<number>;
   /** `closeClients`, then lets what is under way end; resolves when all is durable. */
   drain(): Promise<void>;
   /** For drills: makes an actor throw, at once or in place of handling its next message. */

@@ -205,6 +205,10 @@ export class WorkerService implements WorkerControl {
     return this.running.wakeAccounts();
   }
 
+  sweepLogs(): Promise<number> {
+    return this.running.sweepLogs();
+  }
+
   activity(): Activity {
     const { machines, bridges, turns } = this.kernel.inspect();
     const here = machines.reduce((sum, { queued, heldTurns }) => sum + queued + heldTurns, 0);

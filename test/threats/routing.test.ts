@@ -367,7 +367,7 @@ threat(
       const received = await juliet.takes('a message', ({ attrs }) => attrs['id'] === id);
       assert.deepEqual(
         childElements(received).map(({ name }) => name),
-        ['y'],
+        ['y', 'stanza-id'],
       );
       assert.ok(childElements(childElements(received)[0]!).length > 0, 'and all else is there');
     }

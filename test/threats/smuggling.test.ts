@@ -96,7 +96,8 @@ function essence({ attrs, children }: XmlElement): unknown {
     id: attrs['id'],
     lang: attrs['xml:lang'],
     type: type === 'chat' || type === 'headline' ? type : undefined,
-    content: joined(children),
+    // What the archive adds to each of them.
+    content: joined(children.filter((child) => typeof child === 'string' || child.ns !== 'urn:xmpp:sid:0')),
   };
 }
 
