@@ -1,13 +1,11 @@
 /**
  * A client with stream management (XEP-0198) that does exactly what the specification says, and whose connection can be broken in
- * every way. It comes back by itself until it is stopped.
- *
- *   queue    [ acknowledged ][ written, not acknowledged ][ not written ]
- *              dropped         resent after a resumption     waits for a connection
+ * every way. It comes back by itself until it is stopped. One machine from connecting to coming back, so one file.
  */
 import type { Frame } from '../../src/xml/frame.ts';
 import { logIn, openStream, type Credentials } from './login.ts';
 import type { SentMessage } from './checker.ts';
+import { Outbox } from './outbox.ts';
 import { attribute, Wire, type Target } from './wire.ts';
 
 const SM = 'urn:xmpp:sm:3';
@@ -48,14 +46,6 @@ export interface ClientOptions {
   readonly onViolation: (text: string) => void;
 }
 
-interface Outgoing {
-  readonly xml: string;
-  /** Undefined for what belongs to its session and is not repeated in another. */
-  readonly message: SentMessage | undefined;
-  readonly sentAtMs: number;
-  isWritten: boolean;
-}
-
 interface Request {
   readonly resolve: (frame: Frame) => void;
   readonly reject: (error: Error) => void;
@@ -88,16 +78,12 @@ export class DrillClient {
   private isRefused = false;
   /** Stanzas of this session that were handled here: our `h`. */
   private handled = 0;
-  /** The server's latest `h`. */
-  private acknowledged = 0;
-  private queue: Outgoing[] = [];
-  /** Of `queue`, how many were written in this session. */
-  private written = 0;
+  private readonly outbox = new Outbox();
   private requestTimer: NodeJS.Timeout | undefined;
   private readonly requests = new Map<string, Request>();
   private readonly pings = new Set<string>();
   private nextId = 0;
-  private archivePage: ArchiveEntry[] = [];
+  private readonly archived: ArchiveEntry[] = [];
   private over: Promise<void> | undefined;
 
   constructor(options: ClientOptions) {
@@ -113,7 +99,7 @@ export class DrillClient {
 
   /** Stanzas that the server has not acknowledged. */
   get unacknowledged(): number {
-    return this.queue.length;
+    return this.outbox.size;
   }
 
   /** Connects and stays connected until `stop`. Rejects only with NoStreamManagement. */
@@ -194,24 +180,9 @@ export class DrillClient {
     });
   }
 
-  /** XEP-0313; undefined where the account has no archive. */
-  async readArchive(pageSize = 200): Promise<ArchiveEntry[] | undefined> {
-    const features = await this.ask('get', this.bare, `<query xmlns='http://jabber.org/protocol/disco#info'/>`);
-    if (!features.body.includes(MAM)) return undefined;
-    const entries: ArchiveEntry[] = [];
-    let after = '';
-    for (;;) {
-      this.archivePage = [];
-      const rsm = `<set xmlns='http://jabber.org/protocol/rsm'><max>${pageSize}</max>${after === '' ? '' : `<after>${after}</after>`}</set>`;
-      const form = `<x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE' type='hidden'><value>${MAM}</value></field></x>`;
-      const answer = await this.ask('set', this.bare, `<query xmlns='${MAM}' queryid='drill'>${form}${rsm}</query>`);
-      if (attribute(answer, 'type') !== 'result') throw new Error(`the archive cannot be read: ${answer.body}`);
-      entries.push(...this.archivePage);
-      const last = /<last>([^<]*)<\/last>/.exec(answer.body)?.[1];
-      const isComplete = /<fin\b[^>]*\scomplete=['"](?:true|1)['"]/.test(answer.body);
-      if (isComplete || last === undefined || this.archivePage.length === 0) return entries;
-      after = last;
-    }
+  /** What has come of the archive since it was asked for the last time. */
+  takeArchived(): ArchiveEntry[] {
+    return this.archived.splice(0);
   }
 
   private async live(whenOnline: () => void): Promise<void> {
@@ -244,7 +215,12 @@ export class DrillClient {
 
   private beginSession(how: Return, over: (reason: string) => void): void {
     const wire = this.wire!;
-    if (how !== 'resumed') this.beginAnew();
+    if (how !== 'resumed') {
+      this.outbox.beginAnew('<presence/>');
+      for (const { reject } of this.requests.values()) reject(new Error('the session was not resumed'));
+      this.requests.clear();
+      this.pings.clear();
+    }
     this.flush();
     this.requestAck();
     this.armRequest();
@@ -256,22 +232,6 @@ export class DrillClient {
         over(reason);
       },
     });
-  }
-
-  /** What belonged to the old session is void; its messages are sent again, with the time they were first sent at. XEP-0198 §Acks */
-  private beginAnew(): void {
-    const { queue } = this;
-    this.queue = [{ xml: '<presence/>', message: undefined, sentAtMs: Date.now(), isWritten: false }];
-    this.written = 0;
-    for (const { reject } of this.requests.values()) reject(new Error('the session was not resumed'));
-    this.requests.clear();
-    this.pings.clear();
-    for (const { xml, message, sentAtMs, isWritten } of queue) {
-      if (message === undefined) continue;
-      if (isWritten) message.isResent = true;
-      const delayed = isWritten ? withDelay(xml, sentAtMs) : xml;
-      this.queue.push({ xml: delayed, message, sentAtMs, isWritten });
-    }
   }
 
   private async connect(): Promise<Return> {
@@ -308,8 +268,8 @@ export class DrillClient {
     if (attribute(answer, 'previd') !== this.smId) this.options.onViolation(`<resumed/> has another previd than <resume/>`);
     if (h === undefined) this.options.onViolation('<resumed/> without h');
     else this.acknowledge(h, 'resumed');
-    this.note(`resumed: our h ${this.handled}, the server's ${h}, ${this.queue.length} to send`);
-    this.written = 0; // all that is left is sent again, in order
+    this.note(`resumed: our h ${this.handled}, the server's ${h}, ${this.outbox.size} to send`);
+    this.outbox.rewind();
     return true;
   }
 
@@ -326,7 +286,6 @@ export class DrillClient {
       throw new NoStreamManagement(`<enable resume='true'/> was answered with <${enabled.name} ${enabled.attrs.join(' ')}>${enabled.body}`);
     this.smId = id;
     this.handled = 0;
-    this.acknowledged = 0;
     this.note(`new session ${id}`);
   }
 
@@ -369,7 +328,7 @@ export class DrillClient {
     if (frame.name !== 'message') return;
     if (frame.children.some(({ name, ns }) => name === 'result' && ns === MAM)) {
       const id = /<result\b[^>]*?\sid=(['"])([^'"]*)\1/.exec(frame.body)?.[2] ?? '';
-      this.archivePage.push({ id, body: bodyOf(frame.body) });
+      this.archived.push({ id, body: bodyOf(frame.body) });
       return;
     }
     if (attribute(frame, 'type') === 'error') {
@@ -395,43 +354,27 @@ export class DrillClient {
     return undefined;
   }
 
-  /** Takes the server's `h`: everything it covers is the server's from now on. */
-  private acknowledge(text: string, where: string): void {
-    const h = Number(text);
-    const count = (h - this.acknowledged) >>> 0;
-    if (count > this.written) {
-      const wentBack = (this.acknowledged - h) >>> 0;
-      const what = wentBack < 0x8000_0000 ? `takes back ${wentBack} acknowledgements` : `acknowledges ${count} of ${this.written} stanzas`;
-      this.note(`violation: <${where} h='${text}'/> ${what}`);
-      this.options.onViolation(`<${where} h='${text}'/> ${what}`);
-      this.acknowledged = h; // the numbers of what is sent from now on continue the server's
-      return;
-    }
-    this.acknowledged = h >>> 0;
-    for (const { message } of this.queue.splice(0, count)) if (message !== undefined) message.isAcknowledged = true;
-    this.written -= count;
+  private acknowledge(h: string, where: string): void {
+    const wrong = this.outbox.acknowledge(Number(h));
+    if (wrong === undefined) return;
+    this.note(`violation: <${where} h='${h}'/> ${wrong}`);
+    this.options.onViolation(`<${where} h='${h}'/> ${wrong}`);
   }
 
   private enqueue(xml: string, message: SentMessage | undefined): void {
-    this.queue.push({ xml, message, sentAtMs: Date.now(), isWritten: false });
+    this.outbox.add(xml, message);
     if (this.isFlowing) this.flush();
   }
 
   private flush(): void {
-    const { queue } = this;
-    let text = '';
-    for (; this.written < queue.length; this.written++) {
-      const outgoing = queue[this.written]!;
-      outgoing.isWritten = true;
-      text += outgoing.xml;
-    }
+    const text = this.outbox.take();
     if (text !== '') this.wire!.write(text);
   }
 
   private armRequest(): void {
     clearTimeout(this.requestTimer);
     this.requestTimer = setTimeout(() => {
-      if (this.queue.length > 0) this.requestAck();
+      if (this.outbox.size > 0) this.requestAck();
       this.armRequest();
     }, REQUEST_MS);
   }
@@ -463,12 +406,6 @@ export class DrillClient {
 
 function bodyOf(xml: string): string {
   return /<body(?:\s[^>]*)?>([^<]*)<\/body>/.exec(xml)?.[1] ?? '';
-}
-
-/** XEP-0203: when it was sent at first. A message that is resent twice keeps the first time. */
-function withDelay(xml: string, sentAtMs: number): string {
-  if (xml.includes('urn:xmpp:delay')) return xml;
-  return xml.replace('</message>', `<delay xmlns='urn:xmpp:delay' stamp='${new Date(sentAtMs).toISOString()}'/></message>`);
 }
 
 const escapeAttribute = (text: string): string => text.replace(/&/g, '&amp;').replace(/</g, '&lt;').replace(/'/g, '&apos;');

@@ -7,19 +7,14 @@
  */
 import { setTimeout as wait } from 'node:timers/promises';
 import { inParallel } from '../load/client.ts';
-import {
-  checkFlow,
-  ViewChecker,
-  type ArchivedMessage,
-  type FlowFindings,
-  type FlowHistory,
-  type ReceivedMessage,
-  type SentMessage,
-} from './checker.ts';
+import { differenceOf, readArchive } from './archive.ts';
+import { Breaker } from './breaker.ts';
+import { checkFlow, type ArchivedMessage, type FlowFindings, type SentMessage } from './checker.ts';
 import { DrillClient, type ArchiveEntry, type Return } from './client.ts';
-import { planFaults, type FaultCounts, type FaultKind } from './faults.ts';
+import { planFaults, type FaultCounts } from './faults.ts';
+import { Flow, type Participant } from './participant.ts';
 import { Random } from './random.ts';
-import { makeReport, type Cause, type DrillReport, type Episode } from './report.ts';
+import { makeReport, type DrillReport, type Episode } from './report.ts';
 import type { DrillServer } from './servers.ts';
 
 export interface DrillOptions {
@@ -55,49 +50,14 @@ const MAX_BURST = 6;
 const OTHER_SHARE = 0.2;
 /** What a client may catch up with after a time without room in its window. */
 const MAX_CREDIT = 16;
-/** Behind such a fault of the server, an unexplained loss of a connection is its doing. */
-const BLAME_MS = 5_000;
 /** Nothing has arrived for so long: what is missing is lost. */
 const QUIET_MS = 5_000;
-/** Clients that stay away over a kill leave at most this long before it. */
-const MAX_LEAD_MS = 2_000;
 const REST_POLL_MS = 50;
-const CONTROL_TRIES = 40;
-/** Of actors made to throw, how many are certainly those of the drill's own accounts and sessions. */
-const OWN_SHARE = 0.9;
 const ARCHIVE_MS = 120_000;
 const ARCHIVE_WIDTH = 6;
 const MAX_SAMPLES = 20;
 const MAX_TRACES = 6;
 const MAX_TRACE_EVENTS = 200;
-
-/** One direction of a pair. */
-class Flow {
-  readonly name: string;
-  readonly sent: SentMessage[] = [];
-  readonly received: ReceivedMessage[] = [];
-  readonly live: ViewChecker;
-  recipientArchive: ArchivedMessage[] | undefined;
-  senderArchive: ArchivedMessage[] | undefined;
-
-  constructor(name: string) {
-    this.name = name;
-    this.live = new ViewChecker(this.sent);
-  }
-}
-
-interface Participant {
-  readonly client: DrillClient;
-  readonly outgoing: Flow;
-  readonly incoming: Flow;
-  readonly peer: { readonly bare: string; readonly full: string };
-  /** Why it has no connection, or is about to have none. */
-  cause: Cause | undefined;
-  lostAtMs: number | undefined;
-  isAway: boolean;
-  hasStarted: boolean;
-  credit: number;
-}
 
 /** Runs to its end, which the options bound. Rejects with NoStreamManagement, or where the server cannot be started again. */
 export async function runDrill(server: DrillServer, options: DrillOptions): Promise<DrillReport> {
@@ -117,17 +77,12 @@ class Drill {
   private readonly random: Random;
   private readonly loadRandom: Random;
   private readonly participants: Participant[] = [];
-  private readonly injected = new Map<Cause, number>();
+  private readonly breaker: Breaker;
   private readonly episodes: Episode[] = [];
   private readonly violations: string[] = [];
   private readonly refusals = new Map<string, number>();
-  /** Faults of the server come one after the other. */
-  private serial: Promise<void> = Promise.resolve();
-  private latestServerFault: { readonly cause: Cause; readonly atMs: number } | undefined;
   private startedAtMs = 0;
   private lastArrivalMs = 0;
-  private isFaulting = false;
-  private failure: Error | undefined;
   private early = { doubled: 0, out_of_order: 0, unknown: 0 };
 
   constructor(server: DrillServer, options: DrillOptions) {
@@ -148,26 +103,27 @@ class Drill {
     this.progress = onProgress ?? (() => undefined);
     this.random = new Random(options.seed);
     this.loadRandom = new Random(options.seed + 1);
+    const { actorKinds, awayOverKill, prefix } = this.options;
+    const { participants, random } = this;
+    const onProblem = (text: string): void => this.violation(text);
+    this.breaker = new Breaker({ server, participants, random, actorKinds, awayOverKill, prefix, onProblem });
   }
 
   async run(): Promise<DrillReport> {
     await this.prepare();
     const { seconds, faults, restMs } = this.options;
     this.startedAtMs = performance.now();
-    this.isFaulting = true;
     const load = setInterval(() => this.load(), LOAD_TICK_MS);
     const ticker = setInterval(() => this.progress(this.progressLine()), 1_000);
     try {
-      await this.injectAll(planFaults(faults, seconds * 1_000, this.random));
+      await this.breaker.run(planFaults(faults, seconds * 1_000, this.random));
       const leftMs = this.startedAtMs + seconds * 1_000 - performance.now();
       if (leftMs > 0) await wait(leftMs);
-      this.isFaulting = false;
       clearInterval(load);
       const isAtRest = await this.rest(restMs);
       if (isAtRest && this.options.hasArchive) await this.readArchives();
       return this.report(isAtRest);
     } finally {
-      this.isFaulting = false;
       clearInterval(load);
       clearInterval(ticker);
     }
@@ -260,7 +216,7 @@ class Drill {
 
   private arrived({ client, incoming, peer }: Participant, body: string, from: string, archiveId: string | undefined): void {
     this.lastArrivalMs = performance.now();
-    const n = numberIn(body, incoming);
+    const n = incoming.numberIn(body);
     if (n === undefined || (from !== peer.full && from !== peer.bare)) {
       this.early.unknown++;
       this.violation(`${client.full}: a message '${body}' from ${from}`);
@@ -274,7 +230,7 @@ class Drill {
   }
 
   private returned({ outgoing }: Participant, id: string, body: string): void {
-    const n = numberIn(id.startsWith('m:') ? id.slice(2) : '', outgoing);
+    const n = outgoing.numberIn(id.startsWith('m:') ? id.slice(2) : '');
     const message = n === undefined ? undefined : outgoing.sent[n];
     if (message === undefined) this.violation(`an error for the message '${id}', which was never sent: ${body}`);
     else message.isReturned = true;
@@ -283,11 +239,9 @@ class Drill {
   private lost(participant: Participant): void {
     participant.lostAtMs ??= performance.now();
     if (participant.cause !== undefined) return;
-    const latest = this.latestServerFault;
-    const isRecent = latest !== undefined && performance.now() - latest.atMs < BLAME_MS;
-    participant.cause = isRecent ? latest.cause : 'unexplained';
+    participant.cause = this.breaker.blame;
     const { client } = participant;
-    if (!isRecent) this.violation(`${client.full} lost its connection for no reason: ${client.events.at(-1)}`);
+    if (participant.cause === 'unexplained') this.violation(`${client.full} lost its connection for no reason: ${client.events.at(-1)}`);
   }
 
   private back(participant: Participant, how: Return): void {
@@ -304,143 +258,6 @@ class Drill {
     participant.cause = undefined;
     participant.lostAtMs = undefined;
     participant.isAway = false;
-  }
-
-  private async injectAll(faults: ReturnType<typeof planFaults>): Promise<void> {
-    const pending: Promise<void>[] = [];
-    for (const { atMs, kind } of faults) {
-      const leftMs = this.startedAtMs + atMs - performance.now();
-      if (leftMs > 0) await wait(leftMs);
-      if (this.failure !== undefined) break;
-      pending.push(this.inject(kind));
-    }
-    await Promise.all(pending);
-    if (this.failure !== undefined) throw this.failure;
-  }
-
-  private async inject(kind: FaultKind): Promise<void> {
-    try {
-      if (kind === 'cut' || kind === 'half_open' || kind === 'away') await this.injectIntoClient(kind);
-      else await this.inTurn(() => this.injectIntoServer(kind));
-    } catch (error) {
-      this.failure ??= error as Error;
-    }
-  }
-
-  /** One that is connected; where none is, the first to be. */
-  private async injectIntoClient(kind: 'cut' | 'half_open' | 'away'): Promise<void> {
-    let victim: Participant | undefined;
-    while ((victim = this.random.pick(this.online())) === undefined) {
-      if (!this.isFaulting) return;
-      await wait(REST_POLL_MS);
-    }
-    this.count(kind);
-    victim.cause = kind;
-    if (kind === 'cut') victim.client.cut(kind);
-    else if (kind === 'half_open') victim.client.goHalfOpen(kind);
-    else this.sendAway(victim, this.random.between(300, 3_000));
-  }
-
-  private sendAway(victim: Participant, ms: number): void {
-    victim.isAway = true;
-    victim.client.goAway(ms, 'away');
-  }
-
-  private injectIntoServer(kind: FaultKind): Promise<void> {
-    switch (kind) {
-      case 'kill':
-      case 'start_kill':
-        return this.kill(kind);
-      case 'worker_kill':
-        return this.tryControl(async () => {
-          this.latestServerFault = { cause: kind, atMs: performance.now() };
-          const { worker } = await this.server.killWorker();
-          this.noteWhere(() => true, `fault: worker ${worker} ends`);
-          this.count(kind);
-        });
-      default:
-        return this.crashActor();
-    }
-  }
-
-  private async kill(kind: 'kill' | 'start_kill'): Promise<void> {
-    const { random, server } = this;
-    // Each leaves a while before, so that messages to them are taken by a server that has nobody to give them to.
-    const away: Participant[] = [];
-    const leave = async (): Promise<void> => {
-      await wait(random.between(0, MAX_LEAD_MS));
-      const victim = random.pick(this.online());
-      if (victim === undefined) return;
-      victim.cause = 'away';
-      this.sendAway(victim, Infinity);
-      away.push(victim);
-    };
-    await Promise.all(Array.from({ length: this.options.awayOverKill }, leave));
-    await wait(random.between(0, MAX_LEAD_MS / 4));
-    this.count(kind);
-    await this.killNow(kind);
-    await wait(random.between(0, 300));
-    if (kind === 'start_kill') {
-      server.spawn();
-      await wait(random.between(20, 1_200));
-      await this.killNow(kind);
-    }
-    await server.start();
-    for (const { client } of away) setTimeout(() => client.comeBack(), random.between(0, 1_500));
-  }
-
-  private async killNow(kind: 'kill' | 'start_kill'): Promise<void> {
-    for (const participant of this.participants) participant.cause = participant.isAway ? 'away_over_kill' : kind;
-    const blame = (): void => void (this.latestServerFault = { cause: kind, atMs: performance.now() }); // of one that was just coming back
-    blame();
-    this.noteWhere(() => true, `fault: ${kind}`);
-    await this.server.kill();
-    blame();
-  }
-
-  private crashActor(): Promise<void> {
-    const kind = this.random.pick(this.options.actorKinds)!;
-    const moment = this.random.pick(['now', 'next_message'] as const)!;
-    // Now and then it may also be that of a connection on which nobody has logged in.
-    const whose = this.random.next() < OWN_SHARE ? { whose: this.options.prefix } : {};
-    return this.tryControl(async () => {
-      this.latestServerFault = { cause: 'actor_crash', atMs: performance.now() };
-      const crashed = await this.server.crashActors({ kind, count: 1, moment, ...whose });
-      if (crashed.length === 0) throw new Error(`no actor of the kind ${kind}`);
-      for (const { what, worker } of crashed)
-        this.noteWhere((client) => what.startsWith(client.bare), `fault: its ${kind} actor on worker ${worker} throws, ${moment}`);
-      this.count('actor_crash');
-    });
-  }
-
-  /** A server that is just being started again has no time for commands. */
-  private async tryControl(work: () => Promise<void>): Promise<void> {
-    for (let tries = 1; ; tries++) {
-      try {
-        await work();
-        return;
-      } catch (error) {
-        if (tries >= CONTROL_TRIES) throw error;
-        await wait(REST_POLL_MS * 2);
-      }
-    }
-  }
-
-  private inTurn(work: () => Promise<void>): Promise<void> {
-    this.serial = this.serial.then(work);
-    return this.serial;
-  }
-
-  private online(): Participant[] {
-    return this.participants.filter(({ client, cause }) => client.isOnline && cause === undefined);
-  }
-
-  private noteWhere(accept: (client: DrillClient) => boolean, text: string): void {
-    for (const { client } of this.participants) if (accept(client)) client.note(text);
-  }
-
-  private count(cause: Cause): void {
-    this.injected.set(cause, (this.injected.get(cause) ?? 0) + 1);
   }
 
   private violation(text: string): void {
@@ -482,24 +299,18 @@ class Drill {
     }
     const { rereads, restMs } = this.options;
     if (rereads === 0 || archives.size === 0) return;
-    // What an archive says, it says for ever.
-    await this.inTurn(() => this.kill('kill'));
+    await this.breaker.restart();
     if (!(await this.rest(restMs))) return;
     for (const [participant, entries] of this.random.sample([...archives], rereads)) {
       const again = (await this.archiveOf(participant)) ?? [];
-      const changed = entries.findIndex(({ id, body }, i) => again[i]?.id !== id || again[i].body !== body);
-      if (changed !== -1 || again.length !== entries.length) {
-        const where = changed === -1 ? entries.length : changed;
-        this.violation(
-          `${participant.client.bare}: after a restart the archive is another: ${again.length} messages in place of ${entries.length}, the first difference at ${where}`,
-        );
-      }
+      const difference = differenceOf(entries, again);
+      if (difference !== undefined) this.violation(`${participant.client.bare}: after a restart the archive is another: ${difference}`);
     }
   }
 
   private async archiveOf({ client }: Participant): Promise<ArchiveEntry[] | undefined> {
     const tooLate = wait(ARCHIVE_MS, 'too late' as const, { ref: false });
-    const entries = await Promise.race([client.readArchive(), tooLate]);
+    const entries = await Promise.race([readArchive(client), tooLate]);
     if (entries !== 'too late') return entries;
     this.violation(`${client.bare}: its archive could not be read within ${ARCHIVE_MS / 1_000} s`);
     return undefined;
@@ -509,10 +320,7 @@ class Drill {
     const { seed, pairs, seconds, faults } = this.options;
     for (const { cause, lostAtMs, client } of this.participants)
       if (!client.isOnline) this.episodes.push({ cause: cause ?? 'unexplained', how: 'missing', ms: performance.now() - (lostAtMs ?? 0) });
-    const unanswered = this.participants.reduce((sum, { client }) => sum + client.unanswered, 0);
-    if (unanswered > 0) this.violation(`${unanswered} pings were never answered`);
-    const flows = this.participants.map(({ outgoing }) => outgoing as FlowHistory);
-    const findings = flows.map((flow) => checkFlow(flow));
+    const findings = this.participants.map(({ outgoing }) => checkFlow(outgoing));
     const suspects = this.suspects(findings);
     return makeReport({
       target: this.server.name,
@@ -520,11 +328,12 @@ class Drill {
       pairs,
       seconds,
       isAtRest,
-      injected: this.injected,
+      injected: this.breaker.injected,
       episodes: this.episodes,
       findings,
       violations: this.violations,
       refusals: this.refusals,
+      unanswered: this.participants.reduce((sum, { client }) => sum + client.unanswered, 0),
       answeredTwice: this.participants.reduce((sum, { client }) => sum + client.answeredTwice, 0),
       mayReturn: (faults.actor_crash ?? 0) > 0,
       traces: suspects.slice(0, MAX_TRACES).map(({ client }) => ({ who: client.full, events: client.events.slice(-MAX_TRACE_EVENTS) })),
@@ -551,23 +360,16 @@ class Drill {
       received += incoming.live.first.size;
     }
     const online = this.participants.filter(({ client }) => client.isOnline).length;
-    const faults = [...this.injected].map(([cause, count]) => `${cause} ${count}`).join(', ');
+    const faults = [...this.breaker.injected].map(([cause, count]) => `${cause} ${count}`).join(', ');
     const { doubled, out_of_order } = this.early;
     return `${((performance.now() - this.startedAtMs) / 1_000).toFixed(0)} s: sent ${sent}, received ${received}, doubled ${doubled}, out of order ${out_of_order}, connected ${online} of ${this.participants.length}; ${faults}`;
   }
 }
 
-/** `text` is `<flow>:<n>`. */
-function numberIn(text: string, { name }: Flow): number | undefined {
-  if (!text.startsWith(`${name}:`)) return undefined;
-  const digits = text.slice(name.length + 1);
-  return /^\d+$/.test(digits) ? Number(digits) : undefined;
-}
-
 function messagesOf(flow: Flow, entries: readonly ArchiveEntry[]): ArchivedMessage[] {
   const messages: ArchivedMessage[] = [];
   for (const { id, body } of entries) {
-    const n = numberIn(body, flow);
+    const n = flow.numberIn(body);
     if (n !== undefined) messages.push({ n, archiveId: id });
   }
   return messages;

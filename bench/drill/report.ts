@@ -54,7 +54,8 @@ export interface DrillReport {
   /** Neither received live nor found in the recipient's archive. */
   readonly lostForGood: number;
   readonly changedIds: number;
-  /** Requests (pings) that got more than one answer. A client ignores the second one: told, but no problem. */
+  /** Requests (pings) that never got an answer, and those that got more than one. No message is lost by it: told, but not judged. */
+  readonly unanswered: number;
   readonly answeredTwice: number;
   readonly sessionsRefused: number;
   /** Reasons the server gave for refusing, and how often. */
@@ -78,6 +79,7 @@ export interface ReportInput {
   readonly refusals: ReadonlyMap<string, number>;
   /** An actor that throws answers the stanza it was at with an error: then messages may come back. */
   readonly mayReturn: boolean;
+  readonly unanswered: number;
   readonly answeredTwice: number;
   readonly traces: DrillReport['traces'];
 }
@@ -121,6 +123,7 @@ export function makeReport(input: ReportInput): DrillReport {
     senderArchive,
     lostForGood: sum(findings, (flow) => flow.lostForGood.length),
     changedIds,
+    unanswered: input.unanswered,
     answeredTwice: input.answeredTwice,
     sessionsRefused: refused,
     refusals: Object.fromEntries(refusals),
@@ -218,7 +221,7 @@ export function printReport(report: DrillReport): string {
     `sent ${sent}, returned as errors ${returned}` +
       (recipientArchive === undefined ? '; no archive' : `, neither received nor in the recipient's archive ${report.lostForGood}`),
   ];
-  if (report.answeredTwice > 0) lines.push(`requests answered twice ${report.answeredTwice}`);
+  lines.push(`pings never answered ${report.unanswered}, answered twice ${report.answeredTwice}`);
   for (const [reason, count] of Object.entries(report.refusals)) lines.push(`refused ${count} times: ${reason}`);
   lines.push('', report.problems.length === 0 ? 'passed' : 'FAILED', ...report.problems.map((problem) => `  ${problem}`));
   return lines.join('\n');

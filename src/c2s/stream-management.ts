@@ -192,7 +192,8 @@ export function enableAnswered(c: Connection, event: Extract<KernelEvent, { kind
   }
   sm.isOn = true;
   sm.token = answer.token;
-  const attrs = answer.token === undefined ? {} : { id: answer.token, resume: 'true', max: String(answer.maxSeconds) };
+  const location = c.environment.config.c2s.resumeLocation;
+  const attrs = answer.token === undefined ? {} : { id: answer.token, resume: 'true', max: String(answer.maxSeconds), location };
   c.link.write(serialize(el('enabled', NS_SM, attrs), NS.client));
   if (c.isAckPending) writeAck(c, sm);
   c.isAckPending = false;

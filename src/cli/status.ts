@@ -26,6 +26,7 @@ const SESSION_COLUMNS: readonly Column<SessionRow>[] = [
   { title: 'FROM', value: ({ remoteAddress }) => remoteAddress },
   { title: 'TLS', value: ({ isSecure }) => (isSecure ? 'yes' : 'no') },
   { title: 'SINCE', value: ({ sinceMs }) => humanTime(sinceMs) },
+  { title: 'AWAY SINCE', value: ({ detachedAtMs }) => (detachedAtMs === undefined ? '' : humanTime(detachedAtMs)) },
 ];
 
 /** One screen. */

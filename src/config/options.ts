@@ -17,6 +17,7 @@ import {
   name,
   oneOf,
   optionalPath,
+  optionalPlace,
   orOff,
   path,
   ports,
@@ -213,6 +214,11 @@ export const OPTIONS = {
     resumeMs: option('ROOKERY_RESUME_TIMEOUT', 'c2s.resume_timeout', duration({ min: 0, max: 24 * 60 * 60 * 1_000 }), {
       default: 300_000,
       doc: 'How long a session whose connection is lost waits to be resumed; 0 switches resumption off.',
+      reload: 'new connections',
+    }),
+    resumeLocation: option('ROOKERY_RESUME_LOCATION', 'c2s.resume_location', optionalPlace(), {
+      default: undefined,
+      doc: 'Where clients are told to connect to resume, for instance this machine behind a load balancer.',
       reload: 'new connections',
     }),
     idleMs: option('ROOKERY_IDLE_TIMEOUT', 'c2s.idle_timeout', orOff(duration({ min: 1_000, max: 604_800_000 })), {

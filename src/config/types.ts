@@ -304,6 +304,21 @@ export function optionalPath(): ValueType<string | undefined> {
   });
 }
 
+/** Where somebody connects: a name or IP address, with a port or without (IPv6 in brackets then); the empty text means none. */
+export function optionalPlace(): ValueType<string | undefined> {
+  return valueType({
+    name: 'host or host:port',
+    bounds: '',
+    schema: z.unknown().transform((input, context) => {
+      if (input === '') return undefined;
+      return typeof input === 'string' && PLACE.test(input) ? input : fail(context, 'a host or host:port');
+    }),
+    write: (value) => value,
+  });
+}
+
+const PLACE = /^(?:[\p{L}\p{N}.-]{1,255}|\[[0-9a-fA-F:.]{2,45}\])(?::\d{1,5})?$/u;
+
 /**
  * A virtual host's domain, lower case, Unicode form where it is internationalised
  * (RFC 7622 §3.2); IP addresses are accepted, as tests use them.

@@ -106,6 +106,8 @@ export interface SessionRow {
   readonly sinceMs: number;
   /** Undefined before initial presence. */
   readonly priority?: number;
+  /** Milliseconds since the epoch; only there while the session waits for its client to come back. */
+  readonly detachedAtMs?: number;
 }
 
 export interface SessionPage {

@@ -382,10 +382,20 @@ function change(account: Account, event: Extract<AccountMessage, { kind: 'set_cr
 
 function statusOf(account: Account): AccountStatus {
   const sessions: SessionStatus[] = [];
-  for (const { jid, identity, presence, priority } of account.sessions) {
+  for (const { jid, identity, presence, priority, detachedAtMs } of account.sessions) {
     const { sid, remoteAddress, isSecure, mechanism, boundAtMs } = identity;
     const show = presence?.child('show', 'jabber:client')?.text() ?? '';
-    sessions.push({ jid: jid.full, sid, remoteAddress, isSecure, mechanism, boundAtMs, show, priority: presence && priority });
+    sessions.push({
+      jid: jid.full,
+      sid,
+      remoteAddress,
+      isSecure,
+      mechanism,
+      boundAtMs,
+      show,
+      priority: presence && priority,
+      detachedAtMs,
+    });
   }
   const { row } = account;
   return { exists: row !== undefined, isEnabled: row?.isEnabled ?? false, createdAtMs: row?.createdAtMs ?? 0, sessions };

@@ -375,6 +375,8 @@ export interface SessionStatus {
   readonly boundAtMs: number;
   readonly priority: number | undefined;
   readonly show: string;
+  /** Since when it waits to be resumed; undefined while it has a connection. Milliseconds since the epoch. */
+  readonly detachedAtMs: number | undefined;
 }
 
 /** Closes sessions of the account; all without `resource`. Answer: how many. */

@@ -76,9 +76,15 @@ export function serverCommands(current: () => Server): CommandTable {
           (owner) => current().ask(owner, { kind: 'get_status' }) as Promise<AccountStatus>,
         );
         for (const { sessions } of statuses) {
-          for (const { jid, remoteAddress, isSecure, boundAtMs, priority } of sessions) {
-            const row = { address: jid, remoteAddress, isSecure, sinceMs: boundAtMs };
-            rows.push(priority === undefined ? row : { ...row, priority });
+          for (const { jid, remoteAddress, isSecure, boundAtMs, priority, detachedAtMs } of sessions) {
+            rows.push({
+              address: jid,
+              remoteAddress,
+              isSecure,
+              sinceMs: boundAtMs,
+              ...(priority === undefined ? {} : { priority }),
+              ...(detachedAtMs === undefined ? {} : { detachedAtMs }),
+            });
           }
         }
       }

@@ -155,12 +155,12 @@ export class WorkerService implements WorkerControl {
       outboundVictims: outbound.victims,
       addressesBanned: this.admission.bans,
     };
-    const { accepted, authenticated, loginFailures, bound, stanzasIn, stanzasOut } = counters;
+    const { accepted, authenticated, loginFailures, bound, resumed, stanzasIn, stanzasOut } = counters;
     return {
       worker: this.options.start.index,
       connections: this.admission.open,
       sessions: counters.openSessions,
-      counters: { accepted, authenticated, loginFailures, bound, stanzasIn, stanzasOut, ...limits },
+      counters: { accepted, authenticated, loginFailures, bound, resumed, stanzasIn, stanzasOut, ...limits },
       closed: Object.fromEntries(counters.closed),
       actors: Object.fromEntries(inspection.machines.map(({ name, count, restarts, queued }) => [name, { count, restarts, queued }])),
       loopDelayP99Ms: inspection.loopDelayP99Ms,

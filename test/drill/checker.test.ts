@@ -41,6 +41,7 @@ const report = (history: FlowHistory, changes: Partial<Parameters<typeof makeRep
     violations: [],
     refusals: new Map(),
     mayReturn: false,
+    unanswered: 0,
     answeredTwice: 0,
     traces: [],
     ...changes,

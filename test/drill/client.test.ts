@@ -1,6 +1,7 @@
 /** The client of crash drills against a server whose every word the test knows: what it tells of a server has to be true. XEP-0198 */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { readArchive } from '../../bench/drill/archive.ts';
 import type { SentMessage } from '../../bench/drill/checker.ts';
 import { DrillClient, NoStreamManagement } from '../../bench/drill/client.ts';
 import { ScriptedServer, type ScriptedConnection } from './scripted-server.ts';
@@ -211,7 +212,7 @@ test('a message that comes back as an error is told as that, ids of the own arch
 
 test('XEP-0313 §Querying, XEP-0059: the whole archive is read, page after page', async () => {
   await using s = await scene();
-  const reading = s.client.readArchive();
+  const reading = readArchive(s.client);
   await s.connection.receives(/<iq type='get' id='q0' to='juliet@localhost'>/);
   s.connection.send(
     `<iq type='result' id='q0'><query xmlns='http://jabber.org/protocol/disco#info'><feature var='urn:xmpp:mam:2'/></query></iq>`,
