@@ -6,7 +6,7 @@ import { parseArgs } from 'node:util';
 import { NoStreamManagement } from './client.ts';
 import { runDrill } from './drill.ts';
 import { printReport } from './report.ts';
-import { startServer, type TargetName } from './servers.ts';
+import { startServer, TARGETS, type TargetName } from './servers.ts';
 
 const { values } = parseArgs({
   options: {
@@ -36,6 +36,10 @@ const { values } = parseArgs({
 });
 
 const name = values.target as TargetName;
+if (!TARGETS.includes(name)) {
+  console.error(`--target ${name}: known are ${TARGETS.join(', ')}`);
+  process.exit(2);
+}
 const seconds = Number(values.seconds);
 const seed = values.seed === undefined ? Date.now() % 1_000_000 : Number(values.seed);
 const isOurs = name === 'rookery';

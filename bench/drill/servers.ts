@@ -14,7 +14,8 @@ import { freePort, serverDirectory } from '../../test/harness/own-process.ts';
 import { inParallel, LoadClient } from '../load/client.ts';
 import type { Target } from './wire.ts';
 
-export type TargetName = 'rookery' | 'prosody' | 'ejabberd';
+export const TARGETS = ['rookery', 'prosody', 'ejabberd'] as const;
+export type TargetName = (typeof TARGETS)[number];
 
 /** Servers that refuse to run as root run as nobody. */
 const NOBODY = 65_534;

@@ -1,13 +1,14 @@
 /**
  * Looks at LMDB's file before LMDB does: lmdb-js 3.5.6 frees its environment twice when opening fails, which takes the
- * process with it, and a file that is cut short kills the process with SIGBUS when the missing pages are read.
+ * process with it, and a file that is cut short kills the process with SIGBUS when the missing pages are read. So does a
+ * page of its lock file that has no place on a full disk, when one more thread begins to read.
  *
  *     page 0 and 1, in the machine's byte order, of the newer of which the snapshot counts
  *     18  u16 flags, 8: a meta page        144  u64 last page number
  *     24  u32 magic, 28  u32 version       152  u64 transaction
  *     48  u32 page size
  */
-import { accessSync, closeSync, constants, openSync, readSync, statSync, unlinkSync, writeSync } from 'node:fs';
+import { accessSync, closeSync, constants, fstatSync, openSync, readSync, statSync, unlinkSync, writeSync } from 'node:fs';
 import { endianness } from 'node:os';
 import { storeCorrupt, StoreError, storeErrorFrom } from '../errors.ts';
 
@@ -19,6 +20,10 @@ const VERSION = 2;
 const MAX_MISSING_PAGES = 1024;
 /** What a new file needs at least, and its lock file. */
 const NEW_BYTES = 64 * 1024;
+/** The lock file of `MAX_READERS` readers (64 bytes each, and a head), in whole pages. LMDB takes a larger one as it is. */
+const LOCK_BYTES = 36 * 1024;
+/** The unit of `Stats.blocks`. */
+const BLOCK_BYTES = 512;
 
 /** Throws a StoreError (ERR_STORE_CORRUPT, ERR_STORE_UNWRITABLE, ERR_STORE_FULL, …) where LMDB could not open the file, or make it. */
 export function checkDataFile(path: string): void {
@@ -26,7 +31,7 @@ export function checkDataFile(path: string): void {
     const { size, isFile } = describe(path);
     if (!isFile)
       throw new StoreError('ERR_STORE_UNWRITABLE', `${path} is not a file. Move it away, or name another directory for the store.`);
-    closeSync(openSync(`${path}-lock`, 'a', 0o600));
+    reserveLockFile(`${path}-lock`);
     if (size === 0) probe(`${path}-probe`);
     else checkPages(path, size);
   } catch (error) {
@@ -39,11 +44,29 @@ function describe(path: string): { size: number; isFile: boolean } {
   return found === undefined ? { size: 0, isFile: true } : { size: found.size, isFile: found.isFile() };
 }
 
+/** Nobody else has it open: the store is locked. What is in it stays, which LMDB wants of processes that are gone. */
+function reserveLockFile(path: string): void {
+  const file = openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600);
+  try {
+    const { size, blocks } = fstatSync(file);
+    if (size >= LOCK_BYTES && blocks * BLOCK_BYTES >= size) return;
+    const content = Buffer.alloc(Math.max(size, LOCK_BYTES));
+    readSync(file, content, 0, size, 0);
+    if (writeSync(file, content, 0, content.length, 0) < content.length) throw noSpace();
+  } finally {
+    closeSync(file);
+  }
+}
+
+function noSpace(): Error {
+  return Object.assign(new Error('short write'), { code: 'ENOSPC' });
+}
+
 /** Makes sure that there is room for a new file. */
 function probe(path: string): void {
   const file = openSync(path, 'w', 0o600);
   try {
-    if (writeSync(file, Buffer.alloc(NEW_BYTES)) < NEW_BYTES) throw Object.assign(new Error('short write'), { code: 'ENOSPC' });
+    if (writeSync(file, Buffer.alloc(NEW_BYTES)) < NEW_BYTES) throw noSpace();
   } finally {
     closeSync(file);
     unlinkSync(path);
