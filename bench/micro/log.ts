@@ -10,7 +10,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { archiveId, type LogEntry } from '../../src/log/entry.ts';
+import type { LogEntry } from '../../src/log/entry.ts';
 import { AccountLog, loadLog } from '../../src/log/log.ts';
 import { findPage, viewOf, type ArchivePage, type ArchiveQuery } from '../../src/log/reader.ts';
 import { siftRows } from '../../src/log/sift.ts';
@@ -100,7 +100,7 @@ async function time(what: string, wanted: Wanted, runs = RUNS): Promise<void> {
   results[`${what}, ms`] = times.toSorted((a, b) => a - b)[runs >> 1]!;
 }
 
-const idAt = (position: number): string => archiveId(entryLike(position));
+const idAt = (position: number): string => log.ids.of(entryLike(position));
 const entryLike = (position: number) => ({ position, atMs: 1_700_000_000_000 + (position - 1) * 10_000 });
 const middle = count >> 1;
 const middleMs = entryLike(middle).atMs;

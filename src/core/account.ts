@@ -140,6 +140,8 @@ export class Account implements AccountContext {
   takenByKey = new Map<number, number>();
   /** A row says so: whoever starts the server will look after the account. */
   isAwake = false;
+  /** See `retention.ts`. */
+  isTrimming = false;
   private isRemoving = false;
   private isCountedIdle = false;
   private lastCommit: Commit | undefined = undefined;
@@ -623,7 +625,7 @@ export class Account implements AccountContext {
     this.pending = new Pending(new Map());
     this.ended.clear();
     this.takenByKey.clear();
-    this.isAwake = false;
+    this.isAwake = this.isTrimming = false;
   }
 
   /** Answers a stanza whose handling failed; no hook runs, since what failed may be one. */

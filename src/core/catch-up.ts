@@ -134,7 +134,7 @@ function show(account: Account, session: Session, item: Item, entry: LogEntry | 
     if (account.pending.remove(item.position)) account.delete(PENDING, [item.position]);
     return;
   }
-  const shown = shownStanza(entry.stanza, entry, account.bare);
+  const shown = shownStanza(account, entry.stanza, entry);
   item.atMs = entry.atMs;
   item.stanza = item.form === 'plain' ? shown : carbon(item.form, shown, account.jid, session.jid);
 }

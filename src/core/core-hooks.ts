@@ -2,6 +2,7 @@
 import type { Account } from './account.ts';
 import { handOver } from './catch-up.ts';
 import type { ModuleHooks } from './hooks.ts';
+import { trim } from './retention.ts';
 
 export const CORE: { readonly name: string; readonly hooks: ModuleHooks } = {
   name: 'core',
@@ -10,5 +11,7 @@ export const CORE: { readonly name: string; readonly hooks: ModuleHooks } = {
       session.isDirty = true;
       if (session.takesMessages) handOver(account as Account);
     },
+    segment_closed: (account) => trim(account as Account),
+    woken: (account) => trim(account as Account),
   },
 };

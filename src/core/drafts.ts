@@ -2,11 +2,10 @@
  * The message a turn writes into the account's log. While it is open, whom it is given to is noted in it; it is
  * written when that is known, in the same batch as everything else the turn changes.
  */
-import { archiveId, type Delivery, type Direction, type Origin } from '../log/entry.ts';
+import type { Delivery, Direction, Origin } from '../log/entry.ts';
 import { PENDING } from '../log/segment.ts';
 import type { ChildHead } from '../xml/frame.ts';
 import { stanzaIdXml, STANZA_IDS } from '../xmpp/forwarding.ts';
-import type { BareJid } from '../xmpp/jid.ts';
 import { Stanza } from '../xmpp/stanza.ts';
 import type { Account } from './account.ts';
 import type { Item } from './outbound.ts';
@@ -70,9 +69,9 @@ export function keepWaiting(account: Account, position: number, bytes: number): 
 
 /** A message of the log as clients are shown it: with its id in the archive. XEP-0359 §3.1, XEP-0313 §3.1 */
 export function shownStanza(
+  { log, bare }: Account,
   stanza: Stanza,
   entry: { readonly position: number; readonly atMs: number; readonly isArchived: boolean },
-  by: BareJid,
 ): Stanza {
   if (!entry.isArchived) return stanza;
   const { kind, type, to, from, id, lang, body, children } = stanza;
@@ -83,7 +82,7 @@ export function shownStanza(
     from,
     id,
     lang,
-    body: body + stanzaIdXml(archiveId(entry), by),
+    body: body + stanzaIdXml(log.ids.of(entry), bare),
     children: [...children, ID_HEAD],
   });
 }

@@ -25,7 +25,7 @@ export function give(account: Account, session: Session, stanza: Stanza, form: F
   const isLogged = draft !== undefined && (form !== 'plain' || stanza === draft.stanza);
   if (form === 'plain' && stanza.kind === 'message') account.recipients.push(session);
   let shown = stanza;
-  if (isLogged) shown = draft.shown ??= shownStanza(draft.stanza, draft, account.bare);
+  if (isLogged) shown = draft.shown ??= shownStanza(account, draft.stanza, draft);
   if (form !== 'plain') shown = carbon(form, shown, account.jid, session.jid);
   const { guards } = account.host;
   for (let i = 0; i < guards.length; i++) if (guards[i]!(account, session, shown, isLogged)) return;

@@ -3,10 +3,14 @@ import type { Config, HostConfig } from '../config/config.ts';
 import { parseJid, type Jid } from '../xmpp/jid.ts';
 import type { AccountContext, Services } from './context.ts';
 import type { Direction } from '../log/entry.ts';
+import type { TrimPolicy } from '../log/trim.ts';
 import type { Stanza } from '../xmpp/stanza.ts';
 import { CORE } from './core-hooks.ts';
 import { HookTable, type PushGuard } from './hooks.ts';
 import type { Identity, IqHandler, ModuleSpec } from './module.ts';
+
+/** What is not archived goes all the same; see `log/trim.ts`. */
+const FOR_EVER: TrimPolicy = { keepMs: Infinity, maxBytes: Infinity };
 
 /** What one kind of IQ handler is, by where it is asked. */
 export type HandlerOf<To extends IqHandler['to']> = Extract<IqHandler, { readonly to: To }>;
@@ -26,6 +30,7 @@ export class Host {
   /** Of all modules, in their order. */
   readonly guards: readonly PushGuard[];
   private readonly archivist: ModuleSpec['archives'];
+  private readonly retains: ModuleSpec['retains'];
   /** Handlers by type, name and namespace of the payload, for each place they can be asked. */
   private readonly handlers = new Map<string, IqHandler>();
 
@@ -39,6 +44,7 @@ export class Host {
     this.modules = modules;
     this.guards = modules.flatMap(({ guardsPush }) => guardsPush ?? []);
     this.archivist = modules.find(({ archives }) => archives !== undefined)?.archives;
+    this.retains = modules.find(({ retains }) => retains !== undefined)?.retains;
     this.hooks = new HookTable([...modules, CORE], (module, hook, phase, error) =>
       services.log.error('hook_failed', {
         module,
@@ -67,6 +73,11 @@ export class Host {
   /** Whether the archive is to show a message. */
   archives(account: AccountContext, stanza: Stanza, direction: Direction): boolean {
     return this.archivist?.(account, stanza, direction) ?? false;
+  }
+
+  /** What of its accounts' logs is kept. */
+  trimPolicy(): TrimPolicy {
+    return this.retains?.(this) ?? FOR_EVER;
   }
 
   handler<To extends IqHandler['to']>(to: To, type: string, name: string, ns: string): HandlerOf<To> | undefined {

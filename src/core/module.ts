@@ -11,6 +11,7 @@ import type { Stanza } from '../xmpp/stanza.ts';
 import type { AccountContext, HostContext, StreamContext } from './context.ts';
 import type { Host } from './host.ts';
 import type { Direction } from '../log/entry.ts';
+import type { TrimPolicy } from '../log/trim.ts';
 import type { ModuleHooks, PushGuard } from './hooks.ts';
 import type { Portable } from './portable.ts';
 import type { Session } from './session.ts';
@@ -136,6 +137,8 @@ export interface ModuleSpec<C = unknown> {
   readonly guardsPush?: PushGuard;
   /** Whether the archive is to show a message that the log takes in; where no module says so, it does not. */
   readonly archives?: (account: AccountContext, stanza: Stanza, direction: Direction) => boolean;
+  /** How long what the archive shows is kept, and how much of it; read anew each time. Where no module says so, for ever. */
+  readonly retains?: (host: Host) => TrimPolicy;
   readonly slots?: readonly AccountSlot<never>[] | readonly AccountSlot<unknown>[];
 }
 

@@ -5,10 +5,11 @@
  * had by no other entry, not even in a later account of the same name, and telling nobody how long the archive is or
  * what the next id will be. XEP-0313 §3: "MUST be unpredictable"; XEP-0359 §7
  *
- *     bits     32             16         16        32           32
- *             ┌──────────────┬──────────┬─────────┬────────────┬───────────────────────────┐
- *             │ position low │    high  │ time    │ time low   │ zeros, or it is not ours  │
- *             └──────────────┴──────────┴─────────┴────────────┴───────────────────────────┘
+ *      32 bits          16              16          32          32
+ *     ┌──────────────┬───────────────┬───────────┬──────────┬───────────────────┐
+ *     │ position low │ position high │ time high │ time low │ 0, or not one of  │
+ *     │              │               │           │          │ ours              │
+ *     └──────────────┴───────────────┴───────────┴──────────┴───────────────────┘
  */
 import { randomBytes } from 'node:crypto';
 import { Speck128, type Block } from './speck.ts';

@@ -52,7 +52,7 @@ export interface LogEntry {
   /** When the server got it, in milliseconds since the epoch; never less than that of the entry before. */
   readonly atMs: number;
   readonly direction: Direction;
-  /** Without the `<stanza-id/>` of this account, which follows from position and time. */
+  /** Without the `<stanza-id/>` of this account, which follows from its place (`AccountLog.ids`). */
   readonly stanza: Stanza;
   /** Whether the archive shows it; if not, it goes when nobody waits for it. */
   readonly isArchived: boolean;
@@ -151,21 +151,4 @@ function storedJid(text: string): Jid {
 /** Bare JID of the other side. */
 export function peerOf({ direction, stanza }: Pick<LogEntry, 'direction' | 'stanza'>): string {
   return direction === 'out' ? stanza.to.bare : stanza.from.bare;
-}
-
-/**
- * The id of an entry in the archive and in `<stanza-id/>`: time and position, so that it is found without an index and no
- * other entry ever has it, not even in a later account of the same name. XEP-0359 §3.1, XEP-0313 §3.1
- */
-export function archiveId({ position, atMs }: Pick<LogEntry, 'position' | 'atMs'>): string {
-  return `${atMs.toString(36)}-${position.toString(36)}`;
-}
-
-/** Where an id of ours points to; undefined for anything else. Whether the entry is there the log must tell. */
-export function parseArchiveId(id: string): { readonly atMs: number; readonly position: number } | undefined {
-  const match = /^([0-9a-z]{1,10})-([0-9a-z]{1,10})$/.exec(id);
-  if (match === null) return undefined;
-  const atMs = Number.parseInt(match[1]!, 36);
-  const position = Number.parseInt(match[2]!, 36);
-  return Number.isSafeInteger(position) && position > 0 && archiveId({ atMs, position }) === id ? { atMs, position } : undefined;
 }

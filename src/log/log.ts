@@ -3,6 +3,7 @@
  * that is still open. Rows are written through the account's own batch, so an entry is written with all else its turn changes.
  */
 import type { Key, Store, Table } from '../store/store.ts';
+import { ArchiveIds, newArchiveKey } from './archive-id.ts';
 import { LOG, logKey, peerOf, type LogEntry } from './entry.ts';
 import { LOG_STATE, PEERS, SEGMENT_ENTRIES, SEGMENTS, type LogState, type Segment } from './segment.ts';
 
@@ -18,7 +19,12 @@ export interface LogImage {
   readonly tail: readonly LogEntry[];
 }
 
-const EMPTY: LogState = { openFrom: 1, settledBelow: 1, first: 1, lastMs: 0, archived: 0, bytes: 0 };
+const EMPTY = { openFrom: 1, settledBelow: 1, first: 1, lastMs: 0, archived: 0, bytes: 0 };
+
+/** An empty log with a key that is known, such as one from elsewhere. */
+export function emptyLog(key: string): LogImage {
+  return { state: { ...EMPTY, key }, tail: [] };
+}
 
 export async function loadLog(store: Store, bare: string): Promise<LogImage> {
   const state = await store.get(LOG_STATE, bare, []);
@@ -42,6 +48,10 @@ export class AccountLog {
   private openBytes = 0;
   /** Archived positions of the open segment, by correspondent. */
   private peers = new Map<string, number[]>();
+  /** Undefined until it is needed. */
+  private key: string | undefined;
+  private isKeyKept: boolean;
+  private cipher: ArchiveIds | undefined = undefined;
 
   constructor({ state, tail }: LogImage) {
     const { openFrom, settledBelow, first, lastMs, archived, bytes } = state ?? EMPTY;
@@ -51,7 +61,14 @@ export class AccountLog {
     this.lastMs = lastMs;
     this.closedArchived = archived;
     this.closedBytes = bytes;
+    this.key = state?.key;
+    this.isKeyKept = this.key !== undefined;
     for (const entry of tail) if (entry.position >= openFrom) this.note(entry);
+  }
+
+  /** Names the entries for clients. The key is in the store as soon as an entry is. */
+  get ids(): ArchiveIds {
+    return (this.cipher ??= new ArchiveIds((this.key ??= newArchiveKey())));
   }
 
   /** Messages the archive shows. */
@@ -73,6 +90,7 @@ export class AccountLog {
   append(entry: LogEntry, writer: LogWriter): boolean {
     writer.put(LOG, logKey(entry.position), entry);
     this.note(entry);
+    if (!this.isKeyKept) this.saveState(writer);
     return this.next - this.openFrom >= SEGMENT_ENTRIES;
   }
 
@@ -116,6 +134,7 @@ export class AccountLog {
   }
 
   private saveState(writer: LogWriter): void {
+    this.isKeyKept = true;
     writer.put(LOG_STATE, [], {
       openFrom: this.openFrom,
       settledBelow: Math.min(this.openFrom, this.settledBelow),
@@ -123,6 +142,7 @@ export class AccountLog {
       lastMs: this.lastMs,
       archived: this.closedArchived,
       bytes: this.closedBytes,
+      key: (this.key ??= newArchiveKey()),
     });
   }
 

@@ -55,6 +55,8 @@ export interface LogState {
   /** Archived entries and bytes of all closed segments. */
   readonly archived: number;
   readonly bytes: number;
+  /** Of the archive's ids; see `archive-id.ts`. Written with the first entry, the same as long as the account is there. */
+  readonly key: string;
 }
 
 export const LOG_STATE = jsonTable<LogState>({ name: 'log_state', version: 1 });

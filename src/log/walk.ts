@@ -4,7 +4,8 @@
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Store } from '../store/store.ts';
-import { LOG, logKey, parseArchiveId, type LogEntry } from './entry.ts';
+import type { ArchiveIds } from './archive-id.ts';
+import { LOG, logKey, type LogEntry } from './entry.ts';
 import type { AccountLog } from './log.ts';
 import { PEERS } from './segment.ts';
 import { PackedEntries, type PackedRows } from './sift.ts';
@@ -24,6 +25,7 @@ export const SIFT_ENTRIES = 256;
 export interface LogView {
   readonly store: Store;
   readonly bare: string;
+  readonly ids: ArchiveIds;
   /** First position that may be there, and the one behind the last. */
   readonly first: number;
   readonly next: number;
@@ -37,8 +39,8 @@ export interface LogView {
 
 /** @param peer bare JID of the query's `with`. To be called in a turn of the account. */
 export function viewOf(store: Store, bare: string, log: AccountLog, peer?: string): LogView {
-  const { first, next, openFrom, archived } = log;
-  return { store, bare, first, next, openFrom, archived, open: peer === undefined ? [] : log.openPositions(peer) };
+  const { ids, first, next, openFrom, archived } = log;
+  return { store, bare, ids, first, next, openFrom, archived, open: peer === undefined ? [] : log.openPositions(peer) };
 }
 
 /** Looks into messages: which of these rows match, by index. */
@@ -58,8 +60,8 @@ export interface Span {
 export const isIn = ({ from, to }: Span, position: number): boolean => position >= from && position < to;
 
 /** The entry of an id, if the archive shows it. */
-export async function entryOf({ store, bare, first, next }: LogView, id: string): Promise<LogEntry | undefined> {
-  const place = parseArchiveId(id);
+export async function entryOf({ store, bare, ids, first, next }: LogView, id: string): Promise<LogEntry | undefined> {
+  const place = ids.parse(id);
   if (place === undefined || place.position < first || place.position >= next) return undefined;
   const entry = await store.get(LOG, bare, logKey(place.position));
   return entry?.isArchived === true && entry.atMs === place.atMs ? entry : undefined;

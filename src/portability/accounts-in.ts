@@ -6,9 +6,10 @@ import { createReadStream } from 'node:fs';
 import { dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import type { ElementName } from '../core/portable.ts';
 import { OperatorError } from '../kernel/errors.ts';
+import { isArchiveKey } from '../log/archive-id.ts';
 import type { Frame } from '../xml/frame.ts';
 import { DocumentError, XmlDocument, type Containers, type Piece } from './document.ts';
-import { currentNs, HOST, nameKey, NS_XINCLUDE, SERVER_DATA, USER } from './names.ts';
+import { ARCHIVE_KEY, currentNs, HOST, nameKey, NS_XINCLUDE, SERVER_DATA, USER } from './names.ts';
 
 /** Where something stands. */
 export interface Place {
@@ -19,12 +20,22 @@ export interface Place {
 
 /** What a reader of accounts meets, in this order: a user, its elements, its end. */
 export type AccountPiece =
-  | { readonly kind: 'user'; readonly host: string; readonly name: string; readonly password: string | undefined; readonly place: Place }
+  | UserPiece
   /** A child of `<user/>`, or of a container within. */
   | { readonly kind: 'element'; readonly within: string | undefined; readonly frame: Frame; readonly place: Place }
   | { readonly kind: 'user_end' }
   /** Nothing of XEP-0227, where nobody else could know it: outside of users, or an attribute of one. */
   | { readonly kind: 'stray'; readonly name: string };
+
+export interface UserPiece {
+  readonly kind: 'user';
+  readonly host: string;
+  readonly name: string;
+  readonly password: string | undefined;
+  /** See ARCHIVE_KEY. */
+  readonly archiveKey: string | undefined;
+  readonly place: Place;
+}
 
 /** A chain of inclusions; longer ones go round in circles. */
 const MAX_INCLUDED = 8;
@@ -81,9 +92,12 @@ async function* readFile(walk: Walk, file: string, outer: Frontier, depth: numbe
         const frontier = enter(walk, piece, around);
         stack.push(frontier);
         if (frontier.part !== 'user') continue;
-        yield userOf(walk, piece, place);
-        for (const key of piece.attrs.keys())
-          if (key !== 'name' && key !== 'password') yield { kind: 'stray', name: `${key} (attribute of a user)` };
+        const user = userOf(walk, piece, place);
+        yield user;
+        for (const key of piece.attrs.keys()) {
+          const isKnown = key === 'name' || key === 'password' || (key === nameKey(...ARCHIVE_KEY) && user.archiveKey !== undefined);
+          if (!isKnown) yield { kind: 'stray', name: `${key} (attribute of a user)` };
+        }
         continue;
       }
       const { frame } = piece;
@@ -131,11 +145,19 @@ function enter(walk: Walk, { name, ns, attrs, line }: Extract<Piece, { kind: 'op
 }
 
 /** §4.2 */
-function userOf({ host }: Walk, { attrs, line }: Extract<Piece, { kind: 'open' }>, place: Place): AccountPiece {
+function userOf({ host }: Walk, { attrs, line }: Extract<Piece, { kind: 'open' }>, place: Place): UserPiece {
   const name = attrs.get('name');
   if (name === undefined) throw new DocumentError(line, 'A user has no name.');
   if (host === undefined) throw new DocumentError(line, 'A user is in no host.');
-  return { kind: 'user', host, name, password: attrs.get('password'), place };
+  const archiveKey = attrs.get(nameKey(...ARCHIVE_KEY));
+  return {
+    kind: 'user',
+    host,
+    name,
+    password: attrs.get('password'),
+    archiveKey: archiveKey !== undefined && isArchiveKey(archiveKey) ? archiveKey : undefined,
+    place,
+  };
 }
 
 /** §5: relative, and no further than the directory of the first file, since whoever wrote the data may not be whoever reads it. */

@@ -13,8 +13,8 @@ import { escapeAttr, serialize } from '../xml/serialize.ts';
 import { formatDateTime } from '../xmpp/date-time.ts';
 import type { Jid } from '../xmpp/jid.ts';
 import { scramXml } from './credentials.ts';
-import { LOG_PORTABLE } from './log.ts';
-import { NS_PIE, NS_ROOKERY } from './names.ts';
+import { archiveKeyOf, LOG_PORTABLE } from './log.ts';
+import { ARCHIVE_KEY, NS_PIE, NS_ROOKERY } from './names.ts';
 import { rawTables, writeRawRows } from './raw-rows.ts';
 import { StoredAccount } from './rows.ts';
 
@@ -43,7 +43,9 @@ async function* documentOf(store: Store, jid: Jid, modules: readonly ModuleSpec[
   if (row === undefined)
     throw new OperatorError('ERR_NO_ACCOUNT', `There is no account ${jid.bare}. 'rookery user list' shows those that are.`);
   yield `<?xml version='1.0' encoding='UTF-8'?>\n<server-data xmlns='${NS_PIE}'>\n`;
-  yield `<host jid='${escapeAttr(jid.domain)}'>\n<user name='${escapeAttr(jid.local)}'>\n`;
+  const key = await archiveKeyOf(account);
+  const keyAttr = key === undefined ? '' : ` xmlns:rookery='${NS_ROOKERY}' rookery:${ARCHIVE_KEY[0]}='${escapeAttr(key)}'`;
+  yield `<host jid='${escapeAttr(jid.domain)}'>\n<user name='${escapeAttr(jid.local)}'${keyAttr}>\n`;
   const [offline, ...archive] = LOG_PORTABLE;
   yield* elementsOf(offline!, account); // first: XEP-0227 §9
   for await (const page of account.pages(CREDENTIALS)) for (const { value } of page) yield `${scramXml(value)}\n`;

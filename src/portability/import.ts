@@ -16,10 +16,10 @@ import { elementOf } from '../xml/tree.ts';
 import { parseDateTime } from '../xmpp/date-time.ts';
 import { makeJid, normalizeDomain, type Jid } from '../xmpp/jid.ts';
 import { opaqueString } from '../xmpp/precis.ts';
-import { accountsIn, badXml, type AccountPiece, type Place } from './accounts-in.ts';
+import { accountsIn, badXml, type AccountPiece, type Place, type UserPiece } from './accounts-in.ts';
 import { scramOf, scramOfPassword } from './credentials.ts';
 import { LIMITS_OF_PIECE } from './document.ts';
-import { LOG_PORTABLE } from './log.ts';
+import { beginLogImport, LOG_PORTABLE } from './log.ts';
 import { currentNs, nameKey, NS_PIE_SCRAM, NS_ROOKERY } from './names.ts';
 import { rawTables, readRawRows, type RawTables } from './raw-rows.ts';
 import { ImportedAccount } from './rows.ts';
@@ -112,7 +112,7 @@ class Importing {
     try {
       for await (const piece of accountsIn(this.options.file, this.containers)) {
         if (piece.kind === 'user') {
-          account = new OneAccount(this.addressOf(piece), piece.password, this.options, this.portables, this.raw);
+          account = new OneAccount(this.addressOf(piece), piece, this.options, this.portables, this.raw);
           await account.begin();
         } else if (piece.kind === 'element') {
           await this.take(account!, piece);
@@ -187,8 +187,9 @@ class OneAccount {
   private readonly derived: Promise<readonly ScramRecord[]>;
   private row: AccountRow;
 
-  constructor(jid: Jid, password: string | undefined, options: ImportOptions, portables: readonly Portable[], raw: RawTables) {
+  constructor(jid: Jid, { password, archiveKey }: UserPiece, options: ImportOptions, portables: readonly Portable[], raw: RawTables) {
     this.rows = new ImportedAccount(options.store, jid, { ...options, nowMs: options.now() });
+    beginLogImport(this.rows, archiveKey);
     this.options = options;
     this.portables = portables;
     this.raw = raw;

@@ -5,12 +5,13 @@
  */
 import { SESSIONS } from '../core/session-rows.ts';
 import { messageOf, stanzaXml, type AccountImport, type AccountRows, type Portable } from '../core/portable.ts';
-import { archiveId, LOG, logKey, parseArchiveId, type Delivery, type Direction, type LogEntry } from '../log/entry.ts';
-import { AccountLog } from '../log/log.ts';
+import { ArchiveIds, newArchiveKey } from '../log/archive-id.ts';
+import { LOG, logKey, type Delivery, type Direction, type LogEntry } from '../log/entry.ts';
+import { AccountLog, emptyLog } from '../log/log.ts';
 import { AWAKE, LOG_STATE, PEERS, PENDING, SEGMENTS } from '../log/segment.ts';
 import { LEFTOVERS, TRIM_STATE } from '../log/trim.ts';
 import { el, type Element } from '../xml/element.ts';
-import { escapeAttr, serialize } from '../xml/serialize.ts';
+import { serialize } from '../xml/serialize.ts';
 import { formatDateTime, parseDateTime } from '../xmpp/date-time.ts';
 import { delayElement, parseDelay } from '../xmpp/delay.ts';
 import type { Jid } from '../xmpp/jid.ts';
@@ -30,12 +31,13 @@ const OFFLINE: Portable = {
   within: ['offline-messages', NS_PIE],
   elements: [['message', NS.client]],
   async *write(account) {
+    const ids = await idsOf(account);
     const given = account.isInUse ? [] : [...(await unacknowledged(account))];
     const pending: number[] = [];
     for await (const page of account.pages(PENDING)) for (const { key } of page) pending.push(key[0] as number);
     for (const position of [...new Set([...pending, ...given])].sort((one, other) => one - other)) {
       const entry = await account.get(LOG, logKey(position));
-      if (entry !== undefined && !entry.isTombstone) yield offlineXml(account, entry); // else a session has got it just now
+      if (entry !== undefined && !entry.isTombstone) yield offlineXml(account, entry, ids); // else a session has got it just now
     }
   },
   read: (account) => {
@@ -49,9 +51,10 @@ const ARCHIVE: Portable = {
   within: ['archive', NS_PIE_MAM],
   elements: [['result', NS_MAM]],
   async *write(account) {
+    const ids = await idsOf(account);
     const first = (await account.get(LOG_STATE, []))?.first ?? 1; // what is before only waits for a session
     for await (const page of account.pages(LOG, { from: logKey(first) })) {
-      for (const { value } of page) if (value.isArchived) yield resultXml(value);
+      for (const { value } of page) if (value.isArchived) yield resultXml(value, ids);
     }
   },
   read: (account) => {
@@ -62,6 +65,15 @@ const ARCHIVE: Portable = {
 
 /** What every account has besides its modules' data. */
 export const LOG_PORTABLE: readonly Portable[] = [OFFLINE, ARCHIVE];
+
+/** Of the ids in the document. Undefined where there is no log yet. */
+export async function archiveKeyOf(account: AccountRows): Promise<string | undefined> {
+  return (await account.get(LOG_STATE, []))?.key;
+}
+
+async function idsOf(account: AccountRows): Promise<ArchiveIds> {
+  return new ArchiveIds((await archiveKeyOf(account)) ?? newArchiveKey()); // there may be a first message by now
+}
 
 /**
  * Positions of messages that sessions were given and, as far as the store knows, did not acknowledge. They would wait for the next session once
@@ -88,17 +100,17 @@ function isOwed({ session, form }: Delivery, position: number, untils: ReadonlyM
   return form === 'plain' && position >= (untils.get(session) ?? Number.POSITIVE_INFINITY);
 }
 
-function offlineXml({ jid, bare }: AccountRows, entry: LogEntry): string {
+function offlineXml({ jid, bare }: AccountRows, entry: LogEntry, ids: ArchiveIds): string {
   const delay = delayElement(jid.domain, entry.atMs, 'Offline Storage');
-  return stanzaXml(entry.stanza.withAppended(delay, el('stanza-id', NS_STANZA_ID, { by: bare, id: archiveId(entry) })));
+  return stanzaXml(entry.stanza.withAppended(delay, el('stanza-id', NS_STANZA_ID, { by: bare, id: ids.of(entry) })));
 }
 
-function resultXml(entry: LogEntry): string {
+function resultXml(entry: LogEntry, ids: ArchiveIds): string {
   const { atMs, stanza, isTombstone } = entry;
   const delay = `<delay xmlns='${NS.delay}' stamp='${formatDateTime(atMs)}'/>`;
   const forwarded = `<forwarded xmlns='${NS_FORWARD}'>${delay}${stanzaXml(stanza)}</forwarded>`;
   const mark = isTombstone ? serialize(el('tombstone', NS_ROOKERY)) : '';
-  return `<result xmlns='${NS_MAM}' id='${escapeAttr(archiveId(entry))}'>${forwarded}${mark}</result>`;
+  return `<result xmlns='${NS_MAM}' id='${ids.of(entry)}'>${forwarded}${mark}</result>`;
 }
 
 /** A message that has no place in the log yet. */
@@ -113,25 +125,27 @@ interface Arrival {
 /** One per account: offline messages and archive are put together. */
 const imports = new WeakMap<AccountImport, LogImport>();
 
+/** To be called before anything of the log is read. @param archiveKey the ids in the document are made with it, and stay what they are. */
+export function beginLogImport(account: AccountImport, archiveKey: string | undefined): void {
+  imports.set(account, new LogImport(account, archiveKey ?? newArchiveKey()));
+}
+
 function logImport(account: AccountImport): LogImport {
-  const known = imports.get(account);
-  if (known !== undefined) return known;
-  const made = new LogImport(account);
-  imports.set(account, made);
-  return made;
+  return imports.get(account)!;
 }
 
 class LogImport {
   private readonly account: AccountImport;
-  private readonly log = new AccountLog({ state: undefined, tail: [] });
+  private readonly log: AccountLog;
   /** In the order of the document, by id or any other unique key. */
   private readonly waiting = new Map<string, Arrival>();
   private waitingBytes = 0;
   private unnamed = 0;
   private hasEnded = false;
 
-  constructor(account: AccountImport) {
+  constructor(account: AccountImport, archiveKey: string) {
     this.account = account;
+    this.log = new AccountLog(emptyLog(archiveKey));
   }
 
   takeOffline(element: Element): boolean {
@@ -160,7 +174,7 @@ class LogImport {
     if (given === undefined || atMs === undefined || given.bytes > account.maxStanzaBytes) return false;
     const stanza = without(given, (child) => isOwnId(child, account.jid));
     const arrival = { stanza, atMs, id: element.attr('id') ?? '', isTombstone: element.child('tombstone', NS_ROOKERY) !== undefined };
-    this.placeWaiting((other) => other.id !== arrival.id && isBefore(other, arrival));
+    this.placeWaiting((other) => other.id !== arrival.id && this.isBefore(other, arrival));
     const pending = this.waiting.get(arrival.id);
     this.append(arrival, true, pending !== undefined);
     if (pending !== undefined) this.forget(arrival.id, pending);
@@ -172,7 +186,7 @@ class LogImport {
     if (this.hasEnded) return;
     this.hasEnded = true;
     for (const arrival of this.waiting.values()) {
-      const place = placeOf(arrival);
+      const place = this.placeOf(arrival);
       const known = place === undefined ? undefined : await this.account.get(LOG, logKey(place));
       if (known?.atMs === arrival.atMs) this.account.put(PENDING, [known.position], { bytes: known.stanza.bytes });
       else this.append(arrival, false, true);
@@ -197,7 +211,7 @@ class LogImport {
   private append(arrival: Arrival, isArchived: boolean, isPending: boolean): void {
     const { account, log } = this;
     const { stanza, isTombstone } = arrival;
-    const position = Math.max(placeOf(arrival) ?? 0, log.next);
+    const position = Math.max(this.placeOf(arrival) ?? 0, log.next);
     const direction = directionOf(stanza, account.jid);
     const entry: LogEntry = {
       position,
@@ -215,17 +229,17 @@ class LogImport {
     if (isPending) account.put(PENDING, [position], { bytes: stanza.bytes });
     if (isFull) log.closeSegment(account, log.next);
   }
-}
 
-/** Where a message was in a log like ours: its id stays what it was. Undefined for ids of others, which may look alike but for the time. */
-function placeOf({ id, atMs }: Arrival): number | undefined {
-  const parsed = parseArchiveId(id);
-  return parsed?.atMs === atMs ? parsed.position : undefined;
-}
+  /** Where a message was in the log the document comes from: its id stays what it was. Undefined for ids of others. */
+  private placeOf({ id, atMs }: Arrival): number | undefined {
+    const place = this.log.ids.parse(id);
+    return place?.atMs === atMs ? place.position : undefined;
+  }
 
-function isBefore(one: Arrival, other: Arrival): boolean {
-  const [place, otherPlace] = [placeOf(one), placeOf(other)];
-  return place !== undefined && otherPlace !== undefined ? place < otherPlace : one.atMs < other.atMs;
+  private isBefore(one: Arrival, other: Arrival): boolean {
+    const [place, otherPlace] = [this.placeOf(one), this.placeOf(other)];
+    return place !== undefined && otherPlace !== undefined ? place < otherPlace : one.atMs < other.atMs;
+  }
 }
 
 function directionOf({ from, to }: Stanza, owner: Jid): Direction {

@@ -9,6 +9,8 @@ export const NS_PIE_SCRAM = 'urn:xmpp:pie:0#scram';
 export const NS_PIE_MAM = 'urn:xmpp:pie:0#mam';
 /** What no specification has an element for. An importing server of another kind passes over it. §4: "elements qualified by a namespace not mentioned" */
 export const NS_ROOKERY = 'urn:rookery:portable:0';
+/** Attribute of `<user/>`: what the ids of the archive are made with, so that they stay what they are. */
+export const ARCHIVE_KEY: ElementName = ['archive-key', NS_ROOKERY];
 export const NS_XINCLUDE = 'http://www.w3.org/2001/XInclude';
 
 /** COMPAT ejabberd 2: the namespace of the first drafts. */

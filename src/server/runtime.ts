@@ -159,7 +159,10 @@ export class Runtime {
   async wakeAccounts(): Promise<void> {
     for (let after: string | undefined; ;) {
       const page = await this.store.partitions(AWAKE, after, WAKE_ACCOUNTS);
-      for (const bare of page) this.kernel.sendTo('account', bare, { kind: 'wake' });
+      for (const bare of page) {
+        const isOurs = this.hosts.has(bare.slice(bare.indexOf('@') + 1)); // the domain may have been given up since
+        if (isOurs) this.kernel.sendTo('account', bare, { kind: 'wake' });
+      }
       after = page.at(-1);
       if (page.length < WAKE_ACCOUNTS) return;
       await setTimeout(WAKE_PAUSE_MS);

@@ -3,7 +3,6 @@ import { setTimeout } from 'node:timers/promises';
 import type { Host } from '../core/host.ts';
 import { LOG_STATE } from '../log/segment.ts';
 import { isTrimDue } from '../log/trim.ts';
-import { trimPolicyOf } from '../modules/archive/index.ts';
 import type { Store } from '../store/store.ts';
 import type { BareJid } from '../xmpp/jid.ts';
 
@@ -29,7 +28,7 @@ export async function sweepLogs({ store, hostOf, wake, nowMs, signal }: SweepOpt
     for (const bare of accounts) {
       if (signal?.aborted === true) return woken;
       const host = hostOf(bare.slice(bare.indexOf('@') + 1));
-      const policy = host && trimPolicyOf(host);
+      const policy = host?.trimPolicy();
       if (policy === undefined || !(await isTrimDue(store, bare, nowMs, policy))) continue;
       wake(bare as BareJid);
       woken++;

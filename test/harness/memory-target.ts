@@ -142,7 +142,10 @@ function makeConfig({ config = {}, modules = {} }: TargetOptions): Config {
   const schemas = moduleSchemas();
   const loaded = loadConfig({ env: {}, modules: schemas, values: merge(VALUES, config) }).config;
   const hosts = loaded.hosts.map((host): HostConfig => {
-    const sections = Object.entries(modules).map(([name, section]) => [name, { isEnabled: true, values: schemas[name]!.parse(section) }]);
+    const sections = Object.entries(modules).map(([name, section]) => {
+      const isEnabled = section !== 'off';
+      return [name, { isEnabled, values: schemas[name]!.parse(isEnabled ? section : {}) }];
+    });
     return { ...host, modules: { ...host.modules, ...(Object.fromEntries(sections) as HostConfig['modules']) } };
   });
   return { ...loaded, hosts };

@@ -40,6 +40,6 @@ export interface Target extends AsyncDisposable {
 export interface TargetOptions {
   /** Settings of our server. A transcript with any is not played against others. */
   readonly config?: ConfigValues | undefined;
-  /** Module sections as in the configuration file's `[modules]`, e.g. `{ version: { os: 'Plan 9' } }`. Likewise. */
-  readonly modules?: Readonly<Record<string, Readonly<Record<string, unknown>>>> | undefined;
+  /** Module sections as in the configuration file's `[modules]`, e.g. `{ version: { os: 'Plan 9' } }`, or `'off'`. Likewise. */
+  readonly modules?: Readonly<Record<string, Readonly<Record<string, unknown>> | 'off'>> | undefined;
 }

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { archiveId, LOG, logKey, type Direction, type LogEntry } from '../../src/log/entry.ts';
+import { ArchiveIds, newArchiveKey } from '../../src/log/archive-id.ts';
+import { LOG, logKey, type Direction, type LogEntry } from '../../src/log/entry.ts';
 import { archiveEdges, findPage, viewOf, type ArchivePage, type ArchiveQuery, type PageFailure } from '../../src/log/reader.ts';
 import { siftRows, type SiftFilter } from '../../src/log/sift.ts';
 import { fold, wordsOf } from '../../src/log/words.ts';
@@ -40,7 +41,7 @@ async function ask(fixture: LogFixture, wanted: Wanted, page: Paging = {}, maxEn
 
 /** Everything the archive shows that matches, by looking at each entry. */
 function matching({ entries, log }: LogFixture, wanted: Wanted): LogEntry[] {
-  const positionOf = (id: string): number => entries.find((entry) => archiveId(entry) === id)!.position;
+  const positionOf = (id: string): number => entries.find((entry) => log.ids.of(entry) === id)!.position;
   const peer = wanted.with === undefined ? undefined : jid(wanted.with);
   return entries.filter((entry) => {
     const { position, atMs, stanza, isArchived, direction } = entry;
@@ -49,7 +50,7 @@ function matching({ entries, log }: LogFixture, wanted: Wanted): LogEntry[] {
     if (wanted.endMs !== undefined && atMs > wanted.endMs) return false;
     if (wanted.afterId !== undefined && position <= positionOf(wanted.afterId)) return false;
     if (wanted.beforeId !== undefined && position >= positionOf(wanted.beforeId)) return false;
-    if (wanted.ids !== undefined && !wanted.ids.includes(archiveId(entry))) return false;
+    if (wanted.ids !== undefined && !wanted.ids.includes(log.ids.of(entry))) return false;
     if (peer?.isFull === true && stanza.from.full !== peer.full && stanza.to.full !== peer.full) return false;
     if (peer?.isBare === true && peer.bare === OWNER && direction !== 'self') return false;
     if (peer?.isBare === true && peer.bare !== OWNER && stanza.from.bare !== peer.bare && stanza.to.bare !== peer.bare) return false;
@@ -110,7 +111,9 @@ async function build({ entries, closeAfter, trimmed }: Plan): Promise<LogFixture
 }
 
 const wantedArbitrary = (fixture: LogFixture): fc.Arbitrary<Wanted> => {
-  const shown = fixture.entries.filter(({ isArchived, position }) => isArchived && position >= fixture.log.first).map(archiveId);
+  const shown = fixture.entries
+    .filter(({ isArchived, position }) => isArchived && position >= fixture.log.first)
+    .map((entry) => fixture.log.ids.of(entry));
   const id = shown.length === 0 ? fc.constant(undefined) : fc.option(fc.constantFrom(...shown), { nil: undefined });
   const time = fc.option(fc.integer({ min: 900, max: 5_200 }), { nil: undefined });
   return fc
@@ -161,7 +164,7 @@ async function pagesThrough(fixture: LogFixture, wanted: Wanted, max: number, ex
     assert.equal(page.isComplete, forwards.length === expected.length);
     if (page.isComplete) break;
     assert.equal(got.length, max);
-    after = archiveId(page.entries.at(-1)!);
+    after = fixture.log.ids.of(page.entries.at(-1)!);
   }
   assert.deepEqual(forwards, expected);
   const backwards: number[] = [];
@@ -173,7 +176,7 @@ async function pagesThrough(fixture: LogFixture, wanted: Wanted, max: number, ex
     assert.equal(page.isComplete, backwards.length === expected.length);
     if (page.isComplete) break;
     assert.equal(got.length, max);
-    before = archiveId(page.entries[0]!);
+    before = fixture.log.ids.of(page.entries[0]!);
   }
   assert.deepEqual(backwards, expected);
   const counted = (await ask(fixture, wanted, { max: 0 })) as ArchivePage;
@@ -212,23 +215,24 @@ test('XEP-0313 §4.1.3, §4.3.2: an id that is not in the archive is item_not_fo
   const [shown, hidden, gone] = [fixture.append({ atMs: 5 }), fixture.append({ atMs: 6, isArchived: false }), fixture.append({ atMs: 7 })];
   await fixture.change((batch) => batch.delete(LOG, logKey(gone.position)));
   const unknown = [
-    archiveId(hidden), // there, but not shown
-    archiveId(gone),
-    archiveId({ position: shown.position, atMs: shown.atMs + 1 }),
-    archiveId({ position: 4, atMs: 8 }), // yet to come
-    archiveId({ position: 1e12, atMs: 8 }),
+    fixture.log.ids.of(hidden), // there, but not shown
+    fixture.log.ids.of(gone),
+    fixture.log.ids.of({ position: shown.position, atMs: shown.atMs + 1 }),
+    fixture.log.ids.of({ position: 4, atMs: 8 }), // yet to come
+    fixture.log.ids.of({ position: 1e12, atMs: 8 }),
+    new ArchiveIds(newArchiveKey()).of(shown), // of an account that had the name before
     'made-up',
     '',
     'x'.repeat(1_000),
   ];
   for (const id of unknown) {
-    for (const wanted of [{ afterId: id }, { beforeId: id }, { ids: [archiveId(shown), id] }]) {
+    for (const wanted of [{ afterId: id }, { beforeId: id }, { ids: [fixture.log.ids.of(shown), id] }]) {
       assert.equal(await ask(fixture, wanted), 'item_not_found', JSON.stringify(wanted));
     }
     assert.equal(await ask(fixture, {}, { after: id }), 'item_not_found');
     assert.equal(await ask(fixture, {}, { before: id, isLast: true }), 'item_not_found');
   }
-  assert.deepEqual(positionsOf(await ask(fixture, { ids: [archiveId(shown)] })), [shown.position]);
+  assert.deepEqual(positionsOf(await ask(fixture, { ids: [fixture.log.ids.of(shown)] })), [shown.position]);
 });
 
 test('XEP-0313 §3.2: what is trimmed is not found, even if its row is still there for a session', async () => {
@@ -239,7 +243,7 @@ test('XEP-0313 §3.2: what is trimmed is not found, even if its row is still the
   assert.deepEqual(positionsOf(await ask(fixture, {})), [young.position]);
   assert.deepEqual(positionsOf(await ask(fixture, { with: 'romeo@montague.lit' })), [young.position]);
   assert.deepEqual(positionsOf(await ask(fixture, { with: PEERS[0]! })), [young.position]);
-  assert.equal(await ask(fixture, { ids: [archiveId(old)] }), 'item_not_found');
+  assert.equal(await ask(fixture, { ids: [fixture.log.ids.of(old)] }), 'item_not_found');
 });
 
 test('XEP-0313 §3.2: a tombstone keeps its place', async () => {
@@ -252,7 +256,7 @@ test('XEP-0313 §3.2: a tombstone keeps its place', async () => {
     page.entries.map(({ isTombstone }) => isTombstone),
     [false, true],
   );
-  assert.deepEqual(positionsOf(await ask(fixture, { ids: [archiveId(retracted)] })), [retracted.position]);
+  assert.deepEqual(positionsOf(await ask(fixture, { ids: [fixture.log.ids.of(retracted)] })), [retracted.position]);
 });
 
 test('XEP-0313 §4.3.1: a page of large messages ends early, and going on from there brings the rest', async () => {
@@ -265,7 +269,7 @@ test('XEP-0313 §4.3.1: a page of large messages ends early, and going on from t
       const page = (await ask(fixture, wanted, { maxBytes: 900, after })) as ArchivePage;
       forwards.push(positionsOf(page));
       if (page.isComplete) break;
-      after = archiveId(page.entries.at(-1)!);
+      after = fixture.log.ids.of(page.entries.at(-1)!);
     }
     assert.deepEqual(forwards, [[1, 2, 3], [4], [5], [6, 7, 8], [9]]);
     const last = (await ask(fixture, wanted, { maxBytes: 900, isLast: true })) as ArchivePage;

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { defineModule } from '../../src/core/module.ts';
+import { newArchiveKey } from '../../src/log/archive-id.ts';
 import { LOG, type LogEntry } from '../../src/log/entry.ts';
 import { LOG_STATE, PEERS, PENDING, SEGMENT_ENTRIES, SEGMENTS } from '../../src/log/segment.ts';
 import { Batch } from '../../src/store/store.ts';
@@ -209,7 +210,7 @@ scenario('XEP-0424: it is found however many segments lie between', async (scene
     batch.put(PEERS, [romeo.bare, from], [from]);
   }
   const openFrom = 1 + segments * SEGMENT_ENTRIES;
-  batch.put(LOG_STATE, [], { openFrom, settledBelow: openFrom, first: 1, lastMs: atMs, archived: segments, bytes: 0 });
+  batch.put(LOG_STATE, [], { openFrom, settledBelow: openFrom, first: 1, lastMs: atMs, archived: segments, bytes: 0, key: newArchiveKey() });
   await scene.store.commit(batch).promise;
   await romeo.sends(retraction(juliet.bare, 'old0'));
   await scene.settle();

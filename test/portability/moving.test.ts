@@ -4,7 +4,8 @@ import { test } from 'node:test';
 import { ACCOUNTS, CREDENTIALS } from '../../src/core/accounts.ts';
 import { SESSIONS, type SessionRow } from '../../src/core/session-rows.ts';
 import type { ModuleSpec } from '../../src/core/module.ts';
-import { archiveId, LOG, type LogEntry } from '../../src/log/entry.ts';
+import { ArchiveIds } from '../../src/log/archive-id.ts';
+import { LOG, type LogEntry } from '../../src/log/entry.ts';
 import { AccountLog } from '../../src/log/log.ts';
 import { LOG_STATE, PENDING, SEGMENTS } from '../../src/log/segment.ts';
 import { ITEMS } from '../../src/modules/roster/item.ts';
@@ -99,12 +100,39 @@ test('export, import, export: the same document, and the same rows but for what 
     assert.deepEqual(await to.rows(table, JULIET), await from.rows(table, JULIET), table.name);
   const brief = async (scene: Scene) => {
     const entries = (await scene.rows(LOG, JULIET)).map(([, entry]) => entry);
+    const ids = new ArchiveIds((await scene.store.get(LOG_STATE, JULIET, []))!.key);
     const pending = new Set((await scene.rows(PENDING, JULIET)).map(([key]) => key[0]));
     return entries
       .filter(({ isArchived, position }) => isArchived || pending.has(position))
-      .map((entry) => [archiveId(entry), entry.direction, entry.isArchived, entry.isTombstone, entry.stanza.toXml()]);
+      .map((entry) => [ids.of(entry), entry.direction, entry.isArchived, entry.isTombstone, entry.stanza.toXml()]);
   };
   assert.deepEqual(await brief(to), await brief(from));
+});
+
+test('XEP-0359: without the key of its ids, or with none that is one, an archive is the same under ids of its own', async () => {
+  using from = new Scene();
+  await from.createAccount(JULIET);
+  await fillLog(from, 700);
+  const document = await from.export(JULIET);
+  const attribute = / xmlns:rookery='[^']+' rookery:archive-key='[^']+'/;
+  assert.match(document, attribute);
+  const bodies = async (scene: Scene) => {
+    const pending = new Set((await scene.rows(PENDING, JULIET)).map(([key]) => key[0]));
+    const entries = (await scene.rows(LOG, JULIET)).map(([, entry]) => entry);
+    const shown = entries.filter(({ isArchived, position }) => isArchived || pending.has(position));
+    return shown.map(({ atMs, isArchived, position, stanza }) => `${atMs} ${isArchived} ${pending.has(position)} ${stanza.body}`).sort();
+  };
+  const key = (await from.store.get(LOG_STATE, JULIET, []))!.key;
+  for (const [other, unknown] of [
+    ['', {}],
+    [` xmlns:r='urn:rookery:portable:0' r:archive-key='${key}A'`, { '{urn:rookery:portable:0}archive-key (attribute of a user)': 1 }],
+  ] as const) {
+    using to = new Scene();
+    const report = await to.import(from.file('juliet.xml', document.replace(attribute, other)));
+    assert.deepEqual(report.unknown, unknown);
+    assert.deepEqual(await bodies(to), await bodies(from));
+    assert.notEqual((await to.store.get(LOG_STATE, JULIET, []))!.key, key);
+  }
 });
 
 test('an imported log is one that an account can go on with: closed segments, and nothing that is owed', async () => {

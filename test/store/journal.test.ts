@@ -53,7 +53,7 @@ function ticks(directory: string, tail = new Tail(directory, NAME, START)): numb
 
 test('what is appended is read back, while it is appended and from any position', () => {
   const directory = newDirectory();
-  const journal = new Journal({ directory, name: NAME, segmentBytes: 300, isSyncing: false });
+  const journal = new Journal({ directory, name: NAME, segmentBytes: 300 });
   const tail = new Tail(directory, NAME, START);
   tail.refresh([]);
   assert.equal(tail.peek(), undefined);
@@ -90,7 +90,7 @@ test('what is appended is read back, while it is appended and from any position'
 
 test('a record cut short anywhere, or changed anywhere, is not read, nor what follows it in its segment', () => {
   const directory = newDirectory();
-  const journal = new Journal({ directory, name: NAME, segmentBytes: 1e9, isSyncing: false });
+  const journal = new Journal({ directory, name: NAME, segmentBytes: 1e9 });
   const file = join(directory, segmentName(NAME, 0));
   const ends: number[] = [];
   for (let tick = 1; tick <= 3; tick++) {
@@ -115,7 +115,7 @@ test('a record cut short anywhere, or changed anywhere, is not read, nor what fo
 
 test('segments are removed when what is in them is applied, not when it is read', () => {
   const directory = newDirectory();
-  const journal = new Journal({ directory, name: NAME, segmentBytes: 200, isSyncing: false });
+  const journal = new Journal({ directory, name: NAME, segmentBytes: 200 });
   const positions = new Map<number, Position>();
   const journals = new Journals(directory, (instance) => positions.get(instance));
   const append = (from: number, to: number): void => {
@@ -150,7 +150,7 @@ test('segments are removed when what is in them is applied, not when it is read'
 test('groups of several journals come in the order of their ticks; a journal of a thread that is gone ends where it ends', () => {
   const directory = newDirectory();
   const names = [1, 2, 3].map((thread) => ({ instance: thread, thread }));
-  const writers = names.map((name) => new Journal({ directory, name, segmentBytes: 150, isSyncing: false }));
+  const writers = names.map((name) => new Journal({ directory, name, segmentBytes: 150 }));
   for (let tick = 1; tick <= 60; tick++) writers[(tick * tick) % 3]!.append(group(`${tick}`), GROUP, tick);
   const journals = new Journals(directory, () => undefined);
   const window = new Window();
@@ -172,7 +172,7 @@ test('groups of several journals come in the order of their ticks; a journal of 
 test('a segment of another journal under this name is not read', () => {
   const directory = newDirectory();
   const other = { instance: 0xabd, thread: 7 };
-  const journal = new Journal({ directory, name: other, segmentBytes: 1e9, isSyncing: false });
+  const journal = new Journal({ directory, name: other, segmentBytes: 1e9 });
   journal.append(group('x'), GROUP, 1);
   journal.close(2);
   fs.renameSync(join(directory, segmentName(other, 0)), join(directory, segmentName(NAME, 0)));
@@ -195,7 +195,7 @@ test('a failed append leaves nothing, whatever was written of it; also where it 
         fs.ftruncateSync(file, length);
       },
     };
-    const journal = new Journal({ directory, name: NAME, segmentBytes: 1e9, isSyncing: false, files });
+    const journal = new Journal({ directory, name: NAME, segmentBytes: 1e9, files });
     const appended: number[] = [];
     for (let tick = 1; tick <= 20; tick++) {
       failing = tick % 3 === 0 || tick === 1;

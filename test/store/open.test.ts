@@ -103,7 +103,7 @@ test('a store of a newer release is refused: ERR_STORE_NEWER', async () => {
 test('so is one with a journal of a newer release, and its journal is kept', async () => {
   const path = await withRow();
   const journal = join(path, 'journal', segmentName({ instance: 99, thread: 0 }, 0));
-  const header = fileHeader(99, 0);
+  const header = fileHeader(99, 0, 0);
   header.writeUInt32LE(JOURNAL_FORMAT + 1, 8);
   fs.writeFileSync(journal, header);
   await assert.rejects(openLmdb({ path }), { code: 'ERR_STORE_NEWER' });

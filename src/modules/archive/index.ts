@@ -1,19 +1,16 @@
 /** The archive of an account: what it shows of the log, how it is queried and searched, how long it lasts. XEP-0313 */
 import { defineModule } from '../../core/module.ts';
-import { LEFTOVERS, TRIM_STATE } from '../../log/trim.ts';
 import { STANZA_IDS } from '../../xmpp/forwarding.ts';
 import { FULL_TEXT, MAM, MAM_EXTENDED, MAM_GROUPCHAT_FIELD } from './namespace.ts';
-import { ARCHIVE_OPTIONS } from './options.ts';
+import { ARCHIVE_OPTIONS, retains } from './options.ts';
 import { archives } from './policy.ts';
 import { changePreferences, PREFERENCES, tellPreferences } from './preferences.ts';
 import { ARCHIVE_PORTABLE } from './portable.ts';
 import { answerMetadata, answerQuery, forgetQueries } from './queries.ts';
 import { FORM } from './request.ts';
-import { trim } from './retention.ts';
 import { ARCHIVE } from './state.ts';
 import { noteQuestion, withoutUnsolicited } from './unsolicited.ts';
 
-export { trimPolicyOf } from './options.ts';
 export type { SiftPool } from './searching.ts';
 
 const QUERY = ['query', MAM] as const;
@@ -31,7 +28,7 @@ export default defineModule({
   ],
   needs: ['roster'],
   config: ARCHIVE_OPTIONS,
-  tables: [PREFERENCES, TRIM_STATE, LEFTOVERS],
+  tables: [PREFERENCES],
   portable: ARCHIVE_PORTABLE,
   slots: [ARCHIVE],
   accountFeatures: [MAM, MAM_EXTENDED, MAM_GROUPCHAT_FIELD, FULL_TEXT, STANZA_IDS], // XEP-0313 §7, XEP-0431 §2.1, XEP-0359 §6
@@ -44,11 +41,10 @@ export default defineModule({
     { type: 'set', to: 'account', refusal: 'forbidden', payload: PREFS, run: changePreferences },
   ],
   archives,
+  retains,
   hooks: {
     user_send_iq: { phase: 'observe', run: noteQuestion },
     user_receive_message: { phase: 'filter', run: withoutUnsolicited },
     session_closing: forgetQueries,
-    segment_closed: trim,
-    woken: trim,
   },
 });

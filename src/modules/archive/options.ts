@@ -23,9 +23,8 @@ export function optionsOf(host: Host): ArchiveOptions {
   return host.settings.modules['archive']!.values as ArchiveOptions;
 }
 
-/** How long messages are kept, for whoever looks through all accounts; undefined where the host has no archive. */
-export function trimPolicyOf(host: Host): TrimPolicy | undefined {
-  if (!host.isEnabled('archive')) return undefined;
+/** How long messages are kept. XEP-0313 §3.2 */
+export function retains(host: Host): TrimPolicy {
   const { keep, size } = optionsOf(host);
   return { keepMs: keep, maxBytes: size };
 }

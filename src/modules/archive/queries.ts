@@ -9,7 +9,7 @@ import { setImmediate, setTimeout } from 'node:timers/promises';
 import type { AccountContext } from '../../core/context.ts';
 import type { IqAnswer, IqRequest } from '../../core/module.ts';
 import type { Session, SessionSlot } from '../../core/session.ts';
-import { archiveId, type LogEntry } from '../../log/entry.ts';
+import type { LogEntry } from '../../log/entry.ts';
 import { archiveEdges, findPage, viewOf, type ArchivePage, type ArchiveQuery, type PageFailure } from '../../log/reader.ts';
 import { el, type Element } from '../../xml/element.ts';
 import { escapeAttr } from '../../xml/serialize.ts';
@@ -84,7 +84,7 @@ export async function answerMetadata(_request: IqRequest, { host, bare, log }: A
     'metadata',
     MAM,
     {},
-    ...edges.map((entry, i) => el(names[i]!, MAM, { id: archiveId(entry), timestamp: formatDateTime(entry.atMs) })),
+    ...edges.map((entry, i) => el(names[i]!, MAM, { id: log.ids.of(entry), timestamp: formatDateTime(entry.atMs) })),
   );
 }
 
@@ -155,7 +155,7 @@ function deliver(account: AccountContext, job: Job, page: ArchivePage): void {
   const { entries } = page;
   for (const entry of request.isFlipped ? entries.toReversed() : entries)
     account.push(session, resultMessage(account, session, request, entry));
-  finish(account, job, finOf(page));
+  finish(account, job, finOf(account, page));
 }
 
 /** Something goes before a page: what waited for the client, or what it has not acknowledged. */
@@ -198,18 +198,18 @@ function resultMessage(account: AccountContext, session: Session, { queryId }: A
     type: 'normal',
     from: account.jid,
     to: session.jid,
-    body: `<result xmlns='${MAM}'${queryAttr} id='${archiveId(entry)}'>${forwarded}</result>`,
+    body: `<result xmlns='${MAM}'${queryAttr} id='${account.log.ids.of(entry)}'>${forwarded}</result>`,
     children: RESULT_HEAD,
   });
 }
 
 /** §4, §4.3.2. What is told is stable, so nothing is said of that. */
-function finOf({ entries, isComplete, count, firstIndex }: ArchivePage): Element {
+function finOf({ log: { ids } }: AccountContext, { entries, isComplete, count, firstIndex }: ArchivePage): Element {
   const first = entries[0];
   const last = entries.at(-1);
   const set = pageResultElement({
-    first: first && archiveId(first),
-    last: last && archiveId(last),
+    first: first && ids.of(first),
+    last: last && ids.of(last),
     firstIndex,
     count,
   });

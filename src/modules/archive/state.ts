@@ -32,13 +32,12 @@ export class Preferences {
 export interface ArchiveState {
   /** Undefined as long as the owner has not said anything: then the host's default holds. */
   preferences: Preferences | undefined;
-  isTrimming: boolean;
 }
 
 export const ARCHIVE: AccountSlot<ArchiveState> = {
   name: 'archive',
   load: async (store, bare) => {
     const row = await store.get(PREFERENCES, bare, []);
-    return { preferences: row === undefined ? undefined : new Preferences(row), isTrimming: false };
+    return { preferences: row === undefined ? undefined : new Preferences(row) };
   },
 };

@@ -10,6 +10,9 @@
  * is then written partition by partition; the last transaction also says how far each journal is applied. A
  * crash in between only means that some groups are applied again, in the same order.
  *
+ * Nothing is written to LMDB that is not on the disk in its journal: else a power loss could leave the later changes of a
+ * partition there and take the earlier ones, which the journal no longer has.
+ *
  * Order between threads: groups are merged by their ticks up to the clock's value before any journal was read.
  * A group that had settled before another began has the lower tick and is in its journal by then, so the later
  * of two changes to a partition is never overtaken.
@@ -22,6 +25,7 @@ import type { ChangedPartition } from './changes.ts';
 import { AFTER_VERSIONS, journalKey, TICK_KEY, VERSION_KEYS, versionKey } from './env.ts';
 import type { Env } from './env.ts';
 import { eraseSome, finishErasures } from './erasure.ts';
+import type { JournalFiles } from './journal.ts';
 import { Journals } from './journals.ts';
 import type { Place, Shared } from './shared.ts';
 import { tagOf } from './shared.ts';
@@ -47,6 +51,7 @@ export interface ApplierOptions {
   readonly rowsPerTransaction: number;
   /** Told of the first failure of several, and with `undefined` when it is over. */
   readonly onTrouble: ((error: StoreError | undefined) => void) | undefined;
+  readonly files: JournalFiles | undefined;
 }
 
 /** What a crash had left in the journals. */
@@ -103,7 +108,8 @@ export class Applier {
   constructor(options: ApplierOptions) {
     this.#env = options.env;
     this.#shared = options.shared;
-    this.#journals = new Journals(options.directory, (instance) => positionFrom(this.#env.getJson(journalKey(instance))));
+    const positionOf = (instance: number): Position | undefined => positionFrom(this.#env.getJson(journalKey(instance)));
+    this.#journals = new Journals(options.directory, positionOf, options.files);
     this.#intervalMs = options.intervalMs;
     this.#rowsPerTransaction = options.rowsPerTransaction;
     this.#onTrouble = options.onTrouble;
@@ -216,9 +222,9 @@ export class Applier {
     try {
       while (this.#hasWork) {
         // Neither may keep the other from going on.
-        if (this.#urgent.size > 0) this.#serveUrgent();
+        if (this.#urgent.size > 0) await this.#serveUrgent();
         if (this.#current !== undefined) this.#step(this.#current);
-        else if (this.#wantsWindow || this.#wantsRead) this.#readOn();
+        else if (this.#wantsWindow || this.#wantsRead) await this.#readOn();
         if (this.#hasWork) await nextTurn();
       }
     } catch (error) {
@@ -243,7 +249,7 @@ export class Applier {
   }
 
   /** Reads ahead; and when there is no more, or enough, makes the next window the current one if that is wanted. */
-  #readOn(): void {
+  async #readOn(): Promise<void> {
     const clock = this.#shared.clock;
     const isComplete = this.#read(this.#next.bytes + READ_BYTES);
     if (isComplete) {
@@ -253,21 +259,21 @@ export class Applier {
     }
     if (this.#next.bytes >= WINDOW_BYTES) this.#wantsWindow = true;
     else if (!isComplete) return;
-    if (this.#wantsWindow) this.#turnWindow(isComplete);
+    if (this.#wantsWindow) await this.#turnWindow(isComplete);
   }
 
-  #turnWindow(isComplete: boolean): void {
+  async #turnWindow(isComplete: boolean): Promise<void> {
     this.#wantsWindow = !isComplete;
-    const waiters = isComplete ? this.#waiters.splice(0) : [];
+    this.#currentWaiters = isComplete ? this.#waiters.splice(0) : [];
     if (this.#next.isEmpty) {
       this.#works();
       this.#retired.push(...this.#journals.removeApplied(this.#next));
-      for (const waiter of waiters) waiter.resolve();
+      this.#settleWaiters();
       return;
     }
+    await this.#journals.sync();
     this.#current = this.#next;
     this.#next = new Window(this.#current);
-    this.#currentWaiters = waiters;
     // Neighbours share pages.
     this.#queue = [...this.#current.changes.partitions.values()].sort((a, b) => (a.packed < b.packed ? -1 : 1));
     this.#at = 0;
@@ -304,13 +310,16 @@ export class Applier {
     this.#publish(window);
   }
 
-  #serveUrgent(): void {
+  async #serveUrgent(): Promise<void> {
+    // Who asks while the disk is waited for may need what is not read now.
+    const asked = new Map([...this.#urgent].map(([packed, { waiters }]) => [packed, waiters.length]));
     this.#read(Infinity);
+    await this.#journals.sync();
     const windows = this.#current === undefined ? [this.#next] : [this.#current, this.#next];
     const applied: ChangedPartition[] = [];
     const served: Packed[] = [];
     this.#env.transaction(() => {
-      for (const packed of this.#urgent.keys()) {
+      for (const packed of asked.keys()) {
         for (const window of windows) {
           const partition = window.changes.partitions.get(packed);
           if (partition === undefined || isApplied(partition)) continue;
@@ -323,10 +332,11 @@ export class Applier {
     this.#committed(applied);
     for (const packed of served) {
       const { place, tag, waiters } = this.#urgent.get(packed)!;
-      this.#urgent.delete(packed);
+      const settled = waiters.splice(0, asked.get(packed));
+      if (waiters.length === 0) this.#urgent.delete(packed);
       // Neither to be applied nor to be published: the mark came too late to be removed with its window.
       if (!windows.some((window) => window.changes.partitions.has(packed))) this.#shared.unmark(place, tag);
-      for (const waiter of waiters) waiter.resolve();
+      for (const waiter of settled) waiter.resolve();
     }
   }
 
@@ -387,9 +397,11 @@ export class Applier {
     this.#groups += window.groups;
     this.#journals.published(window);
     this.#retired.push(...this.#journals.removeApplied(this.#next));
-    const waiters = this.#currentWaiters;
-    this.#currentWaiters = [];
-    for (const waiter of waiters) waiter.resolve();
+    this.#settleWaiters();
+  }
+
+  #settleWaiters(): void {
+    for (const waiter of this.#currentWaiters.splice(0)) waiter.resolve();
   }
 }
 

@@ -4,13 +4,15 @@
  * opener of the store has its own journal, named by a number that is never used again and by its thread, in segments:
  *
  *     <instance>-<thread>-<segment>.journal
- *     header   "ROOKERYJ", u32 format, u32 segment, f64 instance, u32 CRC of these
+ *     header   "ROOKERYJ", u32 format, u32 segment, f64 instance, f64 bytes of the segment before, u32 CRC of these
  *     record   u32 bytes, u32 CRC of the rest (seeded with the header's), f64 tick, u8 kind, body
  *     group    batches: u16 partition bytes, u32 changes, partition, changes
  *     change   u8 kind; put: u16 suffix bytes, u32 value bytes, suffix, value; delete: u16 suffix bytes, suffix;
  *              erase and track: nothing
  *
- * A record that is cut short or does not match its CRC ends the segment: it was never acknowledged.
+ * A record that is cut short or does not match its CRC ends the segment: it was never acknowledged. Where a power loss took
+ * the end of one segment and left the next, that is seen by the length, and the journal ends there, so that what is read is
+ * always what was written up to some moment. (Format 1 had no such length.)
  * Little-endian throughout.
  */
 import * as nodeFs from 'node:fs';
@@ -19,10 +21,15 @@ import { crc32 } from 'node:zlib';
 import { storeErrorFrom } from '../errors.ts';
 import type { Packed } from '../tuple.ts';
 
-export const JOURNAL_FORMAT = 1;
+export const JOURNAL_FORMAT = 2;
 export const MAGIC = 'ROOKERYJ';
-export const FILE_HEADER_BYTES = 28;
+export const FILE_HEADER_BYTES = 36;
+/** Of format 1, and what tells the format. */
+export const OLD_HEADER_BYTES = 28;
 export const RECORD_HEADER_BYTES = 17;
+
+/** In place of a segment's bytes: not all of them may have reached the disk, which nobody was told they had. */
+export const UNCERTAIN = -1;
 
 /** Kinds of records. */
 export const GROUP = 1;
@@ -40,7 +47,7 @@ const CHUNK_BYTES = 256 * 1024;
 const MAX_SPARE_CHUNKS = 16;
 
 /** What of `node:fs` the journal writes with; tests put failures in. */
-export type JournalFiles = Pick<typeof nodeFs, 'openSync' | 'writeSync' | 'ftruncateSync' | 'closeSync' | 'fdatasync' | 'fsyncSync'>;
+export type JournalFiles = Pick<typeof nodeFs, 'openSync' | 'writeSync' | 'ftruncateSync' | 'closeSync' | 'fdatasync' | 'fsync' | 'fsyncSync'>;
 
 /** What a journal's file names say. */
 export interface JournalName {
@@ -60,13 +67,15 @@ export function parseSegmentName(name: string): (JournalName & { readonly segmen
   return { instance: parseInt(match[1]!, 16), thread: parseInt(match[2]!, 10), segment: parseInt(match[3]!, 10) };
 }
 
-export function fileHeader(instance: number, segment: number): Buffer {
+/** @param previousBytes of the segment before it, whole records only; or UNCERTAIN. */
+export function fileHeader(instance: number, segment: number, previousBytes: number): Buffer {
   const header = Buffer.alloc(FILE_HEADER_BYTES);
   header.write(MAGIC, 0, 'latin1');
   header.writeUInt32LE(JOURNAL_FORMAT, 8);
   header.writeUInt32LE(segment, 12);
   header.writeDoubleLE(instance, 16);
-  header.writeUInt32LE(crc32(header.subarray(0, 24)), 24);
+  header.writeDoubleLE(previousBytes, 24);
+  header.writeUInt32LE(crc32(header.subarray(0, 32)), 32);
   return header;
 }
 
@@ -178,8 +187,6 @@ export interface JournalOptions {
   readonly name: JournalName;
   /** A new segment is begun once one has this many. */
   readonly segmentBytes: number;
-  /** Makes new segments survive a power loss: their directory entries are synced. */
-  readonly isSyncing: boolean;
   readonly files?: JournalFiles;
 }
 
@@ -188,18 +195,23 @@ export class Journal {
   readonly #directory: string;
   readonly #name: JournalName;
   readonly #segmentBytes: number;
-  readonly #isSyncing: boolean;
   readonly #files: JournalFiles;
   #segment = -1;
   #file = -1;
+  /** Whole records, and the header. */
   #length = 0;
+  /** What a failed append left could not be cut off. */
+  #isSoiled = false;
+  /** A sync failed: what it was for may be missing on the disk, whatever later ones say. */
+  #isUncertain = false;
   #seed = 0;
+  /** The segment's name may be lost with the power. */
+  #isUnlisted = false;
 
-  constructor({ directory, name, segmentBytes, isSyncing, files = nodeFs }: JournalOptions) {
+  constructor({ directory, name, segmentBytes, files = nodeFs }: JournalOptions) {
     this.#directory = directory;
     this.#name = name;
     this.#segmentBytes = segmentBytes;
-    this.#isSyncing = isSyncing;
     this.#files = files;
   }
 
@@ -209,7 +221,7 @@ export class Journal {
    */
   append(group: GroupBuffer, kind: number, tick: number): void {
     try {
-      if (this.#file < 0 || this.#length >= this.#segmentBytes) this.#rotate();
+      if (this.#file < 0 || this.#isSoiled || this.#length >= this.#segmentBytes) this.#rotate();
       group.finish(kind, tick, this.#seed);
       this.#write(group);
     } catch (error) {
@@ -219,10 +231,22 @@ export class Journal {
     this.#length += group.length;
   }
 
-  /** Calls back when all that was appended before is on the disk itself. */
+  /** Calls back when all that was appended before is on the disk itself, and can be found there; or with an error, once: a new segment follows. */
   sync(callback: (error: Error | null) => void): void {
-    if (this.#file < 0) callback(null);
-    else this.#files.fdatasync(this.#file, (error) => callback(error));
+    if (this.#file < 0) {
+      callback(null);
+      return;
+    }
+    const isUnlisted = this.#isUnlisted;
+    this.#isUnlisted = false;
+    const done = (error: Error | null): void => {
+      if (error !== null) this.#isSoiled = this.#isUncertain = true;
+      callback(error);
+    };
+    this.#files.fdatasync(this.#file, (error) => {
+      if (error === null && isUnlisted) this.#syncDirectory(done);
+      else done(error);
+    });
   }
 
   /** Tells the applier that nothing follows. A failure is of no consequence: the next opener sees that by itself. */
@@ -242,10 +266,9 @@ export class Journal {
   #rotate(): void {
     const segment = this.#segment + 1;
     const file = this.#files.openSync(join(this.#directory, segmentName(this.#name, segment)), 'w', 0o600);
-    const header = fileHeader(this.#name.instance, segment);
+    const header = fileHeader(this.#name.instance, segment, this.#isUncertain ? UNCERTAIN : this.#length);
     try {
       if (this.#files.writeSync(file, header, 0, header.length, 0) < header.length) throw shortWrite();
-      if (this.#isSyncing) this.#syncDirectory();
     } catch (error) {
       this.#files.closeSync(file);
       throw error;
@@ -254,21 +277,31 @@ export class Journal {
     this.#segment = segment;
     this.#file = file;
     this.#length = header.length;
-    this.#seed = header.readUInt32LE(24);
+    this.#isSoiled = false;
+    this.#isUncertain = false;
+    this.#isUnlisted = true;
+    this.#seed = header.readUInt32LE(header.length - 4);
   }
 
-  /** A power loss must not take the end of a segment and leave the next one. */
+  /** Not later than the segments after it. */
   #retire(file: number): void {
     this.#files.fdatasync(file, () => this.#files.closeSync(file));
   }
 
-  #syncDirectory(): void {
-    const directory = this.#files.openSync(this.#directory, 'r');
+  #syncDirectory(callback: (error: Error | null) => void): void {
+    let directory: number;
     try {
-      this.#files.fsyncSync(directory);
-    } finally {
-      this.#files.closeSync(directory);
+      directory = this.#files.openSync(this.#directory, 'r');
+    } catch (error) {
+      this.#isUnlisted = true;
+      callback(error as Error);
+      return;
     }
+    this.#files.fsync(directory, (error) => {
+      if (error !== null) this.#isUnlisted = true;
+      this.#files.closeSync(directory);
+      callback(error);
+    });
   }
 
   #write({ chunk, start, length }: GroupBuffer): void {
@@ -285,7 +318,7 @@ export class Journal {
     try {
       this.#files.ftruncateSync(this.#file, this.#length);
     } catch {
-      this.#length = Infinity;
+      this.#isSoiled = true;
     }
   }
 }

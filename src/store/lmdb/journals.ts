@@ -2,7 +2,7 @@
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { parseSegmentName, segmentName } from './journal.ts';
-import type { JournalName } from './journal.ts';
+import type { JournalFiles, JournalName } from './journal.ts';
 import { START, Tail } from './tail.ts';
 import type { JournalRecord, Position } from './tail.ts';
 import type { Window } from './window.ts';
@@ -16,9 +16,16 @@ export class Journals {
   /** Threads that are gone; ids are not used again within a process. */
   readonly #ended = new Set<number>();
 
+  readonly #files: JournalFiles;
+  /** Of the tails when the names of the files were last synced. */
+  #listed = 0;
+  /** Of tails that are gone. */
+  #goneSegments = 0;
+
   /** `positionOf`: how far LMDB says a journal is applied. */
-  constructor(directory: string, positionOf: (instance: number) => Position | undefined) {
+  constructor(directory: string, positionOf: (instance: number) => Position | undefined, files: JournalFiles = fs) {
     this.#directory = directory;
+    this.#files = files;
     this.#positionOf = positionOf;
   }
 
@@ -43,6 +50,16 @@ export class Journals {
     }
   }
 
+  /** Settles when all that was read is on the disk, and can be found there. Not while it is read. */
+  async sync(): Promise<void> {
+    const tails = [...this.#tails.values()];
+    await Promise.all(tails.map((tail) => tail.sync()));
+    const opened = tails.reduce((sum, tail) => sum + tail.opened, this.#goneSegments);
+    if (opened === this.#listed) return;
+    await this.#syncNames();
+    this.#listed = opened;
+  }
+
   /** The window is in LMDB, with its positions. */
   published(window: Window): void {
     for (const [instance, { segment }] of window.positions) this.#applied.set(instance, segment);
@@ -64,6 +81,7 @@ export class Journals {
       for (const segment of segments) if (isOver || segment < applied) fs.unlinkSync(this.#path(name, segment));
       if (!isOver) continue;
       tail.close();
+      this.#goneSegments += tail.opened;
       this.#tails.delete(instance);
       this.#applied.delete(instance);
       gone.push(instance);
@@ -86,6 +104,8 @@ export class Journals {
   close(): void {
     for (const tail of this.#tails.values()) tail.close();
     this.#tails.clear();
+    this.#listed = 0;
+    this.#goneSegments = 0;
   }
 
   #isOver(tail: Tail, segments: readonly number[]): boolean {
@@ -100,7 +120,7 @@ export class Journals {
     for (const { name, segments } of this.#list()) {
       let tail = this.#tails.get(name.instance);
       if (tail === undefined) {
-        tail = new Tail(this.#directory, name, this.#positionOf(name.instance) ?? START);
+        tail = new Tail(this.#directory, name, this.#positionOf(name.instance) ?? START, this.#files);
         this.#tails.set(name.instance, tail);
       }
       tail.refresh(segments);
@@ -127,10 +147,21 @@ export class Journals {
     return join(this.#directory, segmentName(name, segment));
   }
 
+  #syncNames(): Promise<void> {
+    const directory = fs.openSync(this.#directory, 'r');
+    return new Promise((resolve, reject) =>
+      this.#files.fsync(directory, (error) => {
+        fs.closeSync(directory);
+        if (error === null) resolve();
+        else reject(error);
+      }),
+    );
+  }
+
   #syncDirectory(): void {
     const directory = fs.openSync(this.#directory, 'r');
     try {
-      fs.fsyncSync(directory);
+      this.#files.fsyncSync(directory);
     } finally {
       fs.closeSync(directory);
     }

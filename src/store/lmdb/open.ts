@@ -1,6 +1,6 @@
 /** Opening the store on disk: the first opener of the process recovers and applies, the others join it. */
-import { mkdirSync, realpathSync } from 'node:fs';
-import { join } from 'node:path';
+import { closeSync, fsyncSync, mkdirSync, openSync, realpathSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { threadId } from 'node:worker_threads';
 import type { Worker } from 'node:worker_threads';
 import { StoreError, storeErrorFrom } from '../errors.ts';
@@ -122,6 +122,7 @@ async function openFirst(directory: string, lock: StoreLock, options: LmdbOption
   try {
     if (env.isEmpty) env.transaction(() => env.putJson(FORMAT_KEY, STORE_FORMAT));
     checkFormat(env);
+    for (const named of [join(directory, 'journal'), directory, dirname(directory)]) syncDirectory(named);
     const applier = new Applier({
       env,
       shared,
@@ -129,6 +130,7 @@ async function openFirst(directory: string, lock: StoreLock, options: LmdbOption
       intervalMs: options.applyIntervalMs ?? 5000,
       rowsPerTransaction: options.applyRows ?? 1000,
       onTrouble: options.onTrouble,
+      files: options.files,
     });
     const recovery = await applier.recover();
     applier.start();
@@ -151,6 +153,16 @@ async function openFirst(directory: string, lock: StoreLock, options: LmdbOption
   } catch (error) {
     await env.close();
     throw error;
+  }
+}
+
+/** What was made in it is found there after a power loss. */
+function syncDirectory(path: string): void {
+  const directory = openSync(path, 'r');
+  try {
+    fsyncSync(directory);
+  } finally {
+    closeSync(directory);
   }
 }
 
@@ -188,7 +200,6 @@ function makeStore(
     directory: join(directory, 'journal'),
     name: { instance, thread: threadId },
     segmentBytes: options.segmentBytes ?? 16 * MIB,
-    isSyncing: options.sync === 'disk',
     ...(options.files === undefined ? {} : { files: options.files }),
   });
   const committer = new Committer({

@@ -3,8 +3,8 @@ import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { StoreError } from '../errors.ts';
-import { CLOSE, FILE_HEADER_BYTES, JOURNAL_FORMAT, MAGIC, RECORD_HEADER_BYTES, segmentName } from './journal.ts';
-import type { JournalName } from './journal.ts';
+import { CLOSE, FILE_HEADER_BYTES, JOURNAL_FORMAT, MAGIC, OLD_HEADER_BYTES, RECORD_HEADER_BYTES, segmentName, UNCERTAIN } from './journal.ts';
+import type { JournalFiles, JournalName } from './journal.ts';
 
 /** Read at once, so that many small records cost one read(2). */
 const CHUNK_BYTES = 1024 * 1024;
@@ -46,10 +46,21 @@ export class Tail {
   #isAtEnd = false;
   #isClosed = false;
   #discardedBytes = 0;
+  /** What was read of the segment before this one. */
+  #previousBytes = 0;
+  /** The end of that was missing. */
+  #isBroken = false;
+  readonly #sync: JournalFiles['fdatasync'];
+  /** Something was read of the file since it was synced. */
+  #isUnsynced = false;
+  #opened = 0;
+  /** Files that are read to their ends, and not synced. */
+  readonly #passed: number[] = [];
 
-  constructor(directory: string, name: JournalName, { segment, offset, tick }: Position) {
+  constructor(directory: string, name: JournalName, { segment, offset, tick }: Position, { fdatasync }: Pick<JournalFiles, 'fdatasync'> = fs) {
     this.#directory = directory;
     this.name = name;
+    this.#sync = fdatasync;
     this.#segment = segment;
     this.#offset = offset;
     this.#tick = tick;
@@ -62,6 +73,11 @@ export class Tail {
   /** Its thread has said that nothing follows. */
   get isClosed(): boolean {
     return this.#isClosed;
+  }
+
+  /** Segments that were opened. */
+  get opened(): number {
+    return this.#opened;
   }
 
   /** Bytes after the last complete record of segments that are over. */
@@ -79,9 +95,8 @@ export class Tail {
   /** The next complete record there was at `refresh`; `undefined` at the end. Throws ERR_STORE_NEWER, or what fs throws. */
   peek(): JournalRecord | undefined {
     while (this.#next === undefined && !this.#isAtEnd) {
-      if (this.#file < 0 ? !this.#open() : !this.#read()) {
+      if (this.#file < 0 ? !this.#open() : !this.#read() && !this.#readAnew()) {
         // It may have been read in the middle of a write, or of taking back a failed one: look again next time.
-        this.#chunkBytes = 0;
         this.#isAtEnd = !this.#moveOn();
       } else if (this.#next !== undefined && this.#isCloseRecord()) {
         this.#isClosed = true;
@@ -96,9 +111,26 @@ export class Tail {
     if (this.#next !== undefined) this.#advanceTo(this.#next);
   }
 
+  /** Settles when all that was read is on the disk. Not while it is read. Rejects with what fs says. */
+  async sync(): Promise<void> {
+    for (let file = this.#passed[0]; file !== undefined; file = this.#passed[0]) {
+      await this.#syncFile(file);
+      this.#passed.shift();
+      fs.closeSync(file);
+    }
+    if (!this.#isUnsynced) return;
+    await this.#syncFile(this.#file);
+    this.#isUnsynced = false;
+  }
+
   close(): void {
-    if (this.#file >= 0) fs.closeSync(this.#file);
+    if (this.#file >= 0) this.#passed.push(this.#file);
+    for (const file of this.#passed.splice(0)) fs.closeSync(file);
     this.#file = -1;
+  }
+
+  #syncFile(file: number): Promise<void> {
+    return new Promise((resolve, reject) => this.#sync(file, (error) => (error === null ? resolve() : reject(error))));
   }
 
   /** What is left at the end of a journal that nobody writes any more. */
@@ -114,46 +146,64 @@ export class Tail {
     this.#tick = record.tick;
     this.#offset = this.#nextOffset + (record.end - record.start) + RECORD_HEADER_BYTES;
     this.#next = undefined;
+    this.#isUnsynced = true;
   }
 
-  /** Opens the segment; false while it has no complete header. */
+  /** Opens the segment; false while it has no complete header, or where the one before it had not all that was written to it. */
   #open(): boolean {
-    if (!this.#segments.includes(this.#segment)) return false;
+    if (this.#isBroken || !this.#segments.includes(this.#segment)) return false;
     const file = fs.openSync(join(this.#directory, segmentName(this.name, this.#segment)), 'r');
     this.#size = fs.fstatSync(file).size;
     const header = Buffer.alloc(FILE_HEADER_BYTES);
-    const isComplete =
-      fs.readSync(file, header, 0, FILE_HEADER_BYTES, 0) === FILE_HEADER_BYTES && header.toString('latin1', 0, 8) === MAGIC;
-    if (isComplete && header.readUInt32LE(8) > JOURNAL_FORMAT) {
+    const read = fs.readSync(file, header, 0, FILE_HEADER_BYTES, 0);
+    const format = header.readUInt32LE(8);
+    const bytes = format === 1 ? OLD_HEADER_BYTES : FILE_HEADER_BYTES;
+    const isComplete = read >= bytes && header.toString('latin1', 0, 8) === MAGIC;
+    if (isComplete && format > JOURNAL_FORMAT) {
       fs.closeSync(file);
       throw new StoreError(
         'ERR_STORE_NEWER',
         `The journal ${segmentName(this.name, this.#segment)} was written by a newer release. Start that release, and stop it once, before this one.`,
       );
     }
-    if (!isComplete || header.readUInt32LE(24) !== crc32(header.subarray(0, 24)) || header.readDoubleLE(16) !== this.name.instance) {
+    const seed = header.readUInt32LE(bytes - 4);
+    const isSound = isComplete && seed === crc32(header.subarray(0, bytes - 4)) && header.readDoubleLE(16) === this.name.instance;
+    const previousBytes = format === 1 ? UNCERTAIN : header.readDoubleLE(24);
+    this.#isBroken = isSound && this.#offset === 0 && previousBytes !== UNCERTAIN && previousBytes !== this.#previousBytes;
+    if (this.#isBroken) this.#discardedBytes += this.#size;
+    if (!isSound || this.#isBroken) {
       fs.closeSync(file);
       return false;
     }
     this.#file = file;
-    this.#seed = header.readUInt32LE(24);
+    this.#opened++;
+    this.#seed = seed;
     this.#chunkBytes = 0;
-    if (this.#offset < FILE_HEADER_BYTES) this.#offset = FILE_HEADER_BYTES;
+    if (this.#offset < bytes) this.#offset = bytes;
     return true;
   }
 
   /** A later segment exists: this one is over, whatever its last bytes are. */
   #moveOn(): boolean {
     const next = this.#segments.find((segment) => segment > this.#segment);
-    if (next === undefined) return false;
+    if (next === undefined || this.#isBroken) return false;
     if (this.#file >= 0) {
       this.#discardedBytes += this.#size - this.#offset;
-      fs.closeSync(this.#file);
+      if (this.#isUnsynced) this.#passed.push(this.#file);
+      else fs.closeSync(this.#file);
+      this.#isUnsynced = false;
       this.#file = -1;
     }
+    this.#previousBytes = this.#offset;
     this.#segment = next;
     this.#offset = 0;
     return true;
+  }
+
+  /** What is at hand may have been read before a failed write was taken back. */
+  #readAnew(): boolean {
+    this.#chunkBytes = 0;
+    return this.#read();
   }
 
   /** Finds the record at the offset; false if there is no complete one. */
