@@ -100,8 +100,17 @@ async function time(what: string, wanted: Wanted, runs = RUNS): Promise<void> {
   results[`${what}, ms`] = times.toSorted((a, b) => a - b)[runs >> 1]!;
 }
 
-const idAt = (position: number): string => log.ids.of(entryLike(position));
 const entryLike = (position: number) => ({ position, atMs: 1_700_000_000_000 + (position - 1) * 10_000 });
+const IDS = 100_000;
+const naming = performance.now();
+let named = '';
+for (let i = 0; i < IDS; i++) named = log.ids.of(entryLike(i));
+results['id of an entry, us'] = ((performance.now() - naming) * 1_000) / IDS;
+const finding = performance.now();
+for (let i = 0; i < IDS; i++) if (log.ids.parse(named) === undefined) throw new Error('an id of this log is none');
+results['place of an id, us'] = ((performance.now() - finding) * 1_000) / IDS;
+
+const idAt = (position: number): string => log.ids.of(entryLike(position));
 const middle = count >> 1;
 const middleMs = entryLike(middle).atMs;
 

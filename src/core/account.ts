@@ -136,6 +136,8 @@ export class Account implements AccountContext {
   pending = new Pending(new Map());
   /** Sessions that were not resumed in time, by key. */
   readonly ended = new Map<number, EndedRow>();
+  /** Turns that have ended in order. */
+  turnCount = 0;
   /** Stanzas taken from sessions, by key, as the log tells. */
   takenByKey = new Map<number, number>();
   /** A row says so: whoever starts the server will look after the account. */
@@ -375,7 +377,10 @@ export class Account implements AccountContext {
    */
   tellTaken(session: Session, isAnswer: boolean): void {
     const { sid, taken, connection } = session;
-    if (session.sm !== undefined && session.savedTaken < taken) this.saveTaken(session);
+    if (session.sm !== undefined && session.savedTaken < taken) {
+      if (session.hasUnsavedRequests) session.isDirty = true;
+      else this.saveTaken(session);
+    }
     if (connection !== undefined) this.turn.send(connection, { kind: 'credit', sid, taken, isAnswer });
   }
 
@@ -548,17 +553,21 @@ export class Account implements AccountContext {
     const state = this.isRemoving ? this.erase() : next;
     if (batch !== undefined && state === next && !this.isTemporary) this.hold(this.host.services.store.commit(batch));
     this.noteUnsettled(event);
+    this.turnCount++;
     return state;
   }
 
   /** Rows of sessions that have changed; and where the turn writes anything, it writes what it has taken from whom, too. */
-  private saveTaken(session: Session): void {
-    session.savedTaken = session.taken;
-    this.put(TAKEN, [session.key], session.taken);
+  saveTaken(session: Session): void {
+    session.savedTaken = Math.max(session.savedTaken, session.taken);
+    session.hasTakenRow = true;
+    this.put(TAKEN, [session.key], session.savedTaken);
   }
 
   private saveSessions(event: AccountMessage | KernelEvent): void {
     for (const session of this.bySid.values()) {
+      // With whatever else is written, what was asked is, too: it counts as taken then.
+      if (session.hasUnsavedRequests && this.batch !== undefined) session.isDirty = true;
       if (!session.isDirty || session.sm === undefined) continue;
       session.isDirty = false;
       session.savedTaken = session.taken;
@@ -566,7 +575,7 @@ export class Account implements AccountContext {
     }
     if (this.batch !== undefined && event.kind === 'client_stanza') {
       const session = this.bySid.get(event.sid);
-      if (session?.sm !== undefined && session.savedTaken < session.taken) this.saveTaken(session);
+      if (session?.sm !== undefined && session.savedTaken < session.taken && !session.hasUnsavedRequests) this.saveTaken(session);
     }
   }
 
@@ -608,6 +617,14 @@ export class Account implements AccountContext {
       this.unsettled.length = 0;
       return;
     }
+    let settled = 0;
+    while (
+      settled < this.unsettled.length &&
+      this.unsettled[settled]!.commit.settled &&
+      this.unsettled[settled]!.commit.error === undefined
+    )
+      settled++;
+    if (settled > 0) this.unsettled.splice(0, settled);
     if (event.kind === 'client_stanza') this.unsettled.push({ commit, stanza: event.stanza });
     else if (event.kind === 'undelivered') this.unsettled.push({ commit, stanza: event.push.stanza });
     else if (isStanza(event)) this.unsettled.push({ commit, stanza: event });
@@ -658,10 +675,18 @@ export class Account implements AccountContext {
       session.taken = previous.taken;
       for (const [id, request] of previous.requests) session.requests.set(id, request);
       session.outbound.isLive = false;
+      session.isCountKnown = false;
+      session.takesFrom = previous.takesFrom;
+      session.hasTakenRow = previous.hasTakenRow;
+      session.hasUnsavedRequests = previous.hasUnsavedRequests;
       session.restoreSlots(previous.keptSlots());
+      // What is not in the log. Of turns that are undone only refusals remain true.
+      for (const item of previous.outbound.unacked()) {
+        if (item.position === 0 && item.turn !== old.turnCount && !hasStoreFailed) session.outbound.restore(item);
+      }
       for (const item of previous.outbound.waiting) {
-        // Not in the log. Of turns that are undone only refusals remain true.
-        if (item.position === 0 && (!hasStoreFailed || item.stanza?.type === 'error')) session.outbound.wait(item);
+        const isTrue = item.turn !== old.turnCount && (!hasStoreFailed || item.stanza?.type === 'error');
+        if (item.position === 0 && isTrue) session.outbound.wait(item);
       }
       for (const [key, jid] of previous.directed) session.directed.set(key, jid);
       this.bySid.set(session.sid, session);
@@ -673,6 +698,7 @@ export class Account implements AccountContext {
     this.storeFailedAtMs = old.storeFailedAtMs;
     const lost = new Map<Stanza, 'internal-server-error' | 'resource-constraint'>();
     for (const stanza of old.unanswered) lost.set(stanza, 'internal-server-error');
+    for (const [stanza, condition] of old.failures) lost.set(stanza, condition);
     if (hasStoreFailed) {
       for (const { commit, stanza } of old.unsettled)
         if (!commit.settled || commit.error !== undefined) lost.set(stanza, 'resource-constraint'); // RFC 6120 §8.3.3.18
@@ -683,14 +709,16 @@ export class Account implements AccountContext {
       this.unsettled.push(...old.unsettled);
     }
     if (crashedAt.kind === 'client_stanza') {
-      lost.set(crashedAt.stanza, 'internal-server-error');
       const session = this.bySid.get(crashedAt.sid);
-      if (session?.taken === crashedAt.number - 1) session.taken++; // its turn did not come to that
+      if (session?.taken === crashedAt.number - 1) {
+        lost.set(crashedAt.stanza, 'internal-server-error');
+        session.taken++; // its turn did not come to that
+      }
     } else if (isStanza(crashedAt)) {
       lost.set(crashedAt, 'internal-server-error');
-    } else if (crashedAt.kind === 'forward') {
+    } else if (crashedAt.kind === 'forward' && this.inbox.admit(crashedAt.stanza.from.bare, crashedAt) === 'next') {
       lost.set(crashedAt.stanza, 'internal-server-error');
-      this.inbox.arrived(crashedAt.stanza.from.bare, crashedAt.position);
+      this.inbox.arrived(crashedAt.stanza.from.bare, crashedAt.position, crashedAt.atMs);
       this.turn.timer('confirm', 0);
     }
     this.failures = lost;
@@ -715,7 +743,7 @@ async function loadAll(store: Account['host']['services']['store'], bare: BareJi
   const log = await loadLog(store, bare);
   const pending = await loadPending(store, bare);
   const sessions = await store.list(SESSIONS, bare);
-  const taken = sessions.length === 0 ? [] : await store.list(TAKEN, bare);
+  const taken = await store.list(TAKEN, bare);
   const ended = await store.list(ENDED, bare);
   const isAwake = (await store.get(AWAKE, bare, [])) !== undefined;
   const slots = new Map<AccountSlot<unknown>, unknown>();

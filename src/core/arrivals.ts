@@ -1,6 +1,7 @@
 /** The recipient's side of `forwarding.ts`: each message of another account once, in order, and word of it to its sender. */
 import { LOG, logKey, type LogEntry } from '../log/entry.ts';
 import type { BareJid } from '../xmpp/jid.ts';
+import type { Stanza } from '../xmpp/stanza.ts';
 import type { Account } from './account.ts';
 import type { AccountContext } from './context.ts';
 import { CLOCK_SLACK_MS } from './forwarding.ts';
@@ -12,10 +13,11 @@ const CONFIRM_MESSAGES = 64;
 /** Entries read at a time when the log is asked what is there already. */
 const CHUNK = 256;
 
-export function arrived(account: Account, { stanza, position, previous }: Forward): void {
+export function arrived(account: Account, message: Forward): void {
+  const { stanza, position, atMs } = message;
   const { inbox, turn } = account;
   const sender = stanza.from.bare;
-  switch (inbox.admit(sender, position, previous)) {
+  switch (inbox.admit(sender, message)) {
     case 'gap': {
       const gap: ForwardGap = { kind: 'forward_gap', by: account.bare };
       turn.sendTo('account', sender, gap);
@@ -28,7 +30,7 @@ export function arrived(account: Account, { stanza, position, previous }: Forwar
       break;
   }
   const isFirst = inbox.unconfirmed.size === 0;
-  inbox.arrived(sender, position);
+  inbox.arrived(sender, position, atMs);
   if (++inbox.count >= CONFIRM_MESSAGES) confirm(account);
   else if (isFirst) turn.timer('confirm', CONFIRM_MS);
 }
@@ -54,24 +56,27 @@ export function arrivedAgain(account: Account, { sender, messages }: ForwardAgai
   if (first === undefined) return;
   account.later(knownSources(account, sender, first.atMs - CLOCK_SLACK_MS), (context: AccountContext, known) => {
     const { turn, inbox } = context as Account;
-    let isNew = false;
-    for (const { position, stanza } of messages) {
-      if (known.has(position)) continue;
-      isNew = true;
-      turn.send(turn.self, new Forward(position, 0, stanza)); // each in a turn of its own: one may make it crash
+    let previous = 0;
+    for (const { position, atMs, stanza } of messages) {
+      const there = known.get(position);
+      if (there !== undefined && there.id === stanza.id && there.from.full === stanza.from.full) continue;
+      // Each in a turn of its own, since one may make it crash; and none before the one before it.
+      turn.send(turn.self, new Forward(position, previous, atMs, stanza));
+      previous = position;
     }
-    if (isNew) return;
-    inbox.arrived(sender, messages.at(-1)!.position);
+    if (previous !== 0) return;
+    const last = messages.at(-1)!;
+    inbox.arrived(sender, last.position, last.atMs);
     confirm(context as Account);
   });
 }
 
-/** Positions in the sender's log of its messages that came since `sinceMs`. */
-async function knownSources({ host, bare, log }: Account, sender: BareJid, sinceMs: number): Promise<Set<number>> {
-  const known = new Set<number>();
+/** The sender's messages that came since `sinceMs`, by position in its log. */
+async function knownSources({ host, bare, log }: Account, sender: BareJid, sinceMs: number): Promise<Map<number, Stanza>> {
+  const known = new Map<number, Stanza>();
   for (let to = log.next; to > log.first; to = Math.max(log.first, to - CHUNK)) {
     const rows = await host.services.store.list(LOG, bare, { from: logKey(Math.max(log.first, to - CHUNK)), to: logKey(to) });
-    for (const { value } of rows) if (isFrom(value, sender)) known.add(value.source);
+    for (const { value } of rows) if (value.atMs >= sinceMs && isFrom(value, sender)) known.set(value.source, value.stanza);
     const oldest = rows[0]?.value;
     if (oldest !== undefined && oldest.atMs < sinceMs) break;
   }

@@ -7,6 +7,7 @@ import { PENDING } from '../log/segment.ts';
 import type { Account } from './account.ts';
 import type { AccountContext } from './context.ts';
 import { shownStanza } from './drafts.ts';
+import { leave } from './ending.ts';
 import { carbon, delayed, send } from './giving.ts';
 import type { Item } from './outbound.ts';
 import type { Session } from './session.ts';
@@ -25,12 +26,12 @@ export function handOver(account: Account, except?: Session): void {
   const { pending } = account;
   if (pending.count === 0 || pending.reader !== undefined) return;
   for (const session of account.sessions) {
-    if (!session.takesMessages || session.connection === undefined || session === except) continue;
+    if (!session.takesMessages || session.connection === undefined || !session.isCountKnown || session === except) continue;
     const { outbound } = session;
     const waiting = new Set(outbound.waiting.map(({ position }) => position));
-    const items = pending.positions.filter((position) => !waiting.has(position)).map(waitingItem);
+    const positions = pending.positionsFor(session).filter((position) => !waiting.has(position));
     pending.reader = session;
-    outbound.waitInFront(items);
+    outbound.merge(positions.map((position) => waitingItem(session, position)));
     outbound.isLive = false;
     session.isDirty = true;
     catchUp(account, session);
@@ -38,14 +39,14 @@ export function handOver(account: Account, except?: Session): void {
   }
 }
 
-function waitingItem(position: number): Item {
-  return { seq: 0, position, form: 'plain', atMs: 0, isToFull: false, hasCopies: false, isDelayed: true, stanza: undefined };
+function waitingItem({ key }: Session, position: number): Item {
+  return { seq: 0, position, form: 'plain', atMs: 0, givenTo: [key], turn: 0, isDelayed: true, stanza: undefined };
 }
 
 /** Goes on with what waits; the session is live when nothing does. */
 export function catchUp(account: Account, session: Session): void {
   const { outbound, connection } = session;
-  if (connection === undefined || session.isBusy || outbound.isLive) return;
+  if (connection === undefined || !session.isCountKnown || session.isBusy || outbound.isLive) return;
   if (outbound.unackedCount > 0 && outbound.unackedBytes > account.host.config.limits.outboundBytes) {
     session.isAwaitingAck = true; // it reads, but what it has read it does not say
     return;
@@ -63,10 +64,12 @@ export function catchUp(account: Account, session: Session): void {
     return;
   }
   session.isBusy = true;
+  const { generation } = session;
   const { store } = account.host.services;
   const read = Promise.all(missing.map(({ position }) => store.get(LOG, account.bare, logKey(position))));
   account.later(read, (context, entries) => {
     const current = context as Account;
+    if (session.generation !== generation) return; // another read has begun
     session.isBusy = false;
     missing.forEach((item, i) => show(current, session, item, entries[i]));
     if (current.sessionBySid(session.sid) === session) catchUp(current, session);
@@ -97,7 +100,10 @@ function handOn(account: Account, session: Session, items: readonly Item[]): voi
     if (account.pending.remove(item.position)) account.delete(PENDING, [item.position]);
     send(account, session, item);
   }
-  if (left.length > 0) outbound.waitInFront(left);
+  const isGone = account.sessionBySid(session.sid) !== session;
+  if (isGone) for (const item of left) leave(account, item);
+  else if (left.length > 0) outbound.waitInFront(left);
+  if (isGone) return;
   if (outbound.waiting.length === 0) {
     catchUp(account, session);
     return;
@@ -108,8 +114,10 @@ function handOn(account: Account, session: Session, items: readonly Item[]): voi
 function waitForClient(account: Account, session: Session): void {
   if (session.connection === undefined) return;
   session.isBusy = true;
+  const { generation } = session;
   account.whenDrained(session, (context: AccountContext, isReady) => {
     const current = context as Account;
+    if (session.generation !== generation) return;
     session.isBusy = false;
     if (current.sessionBySid(session.sid) !== session || session.connection === undefined) return;
     if (!isReady) leaveToOthers(current, session);

@@ -9,7 +9,12 @@ export const CORE: { readonly name: string; readonly hooks: ModuleHooks } = {
   hooks: {
     session_presence(account, session) {
       session.isDirty = true;
-      if (session.takesMessages) handOver(account as Account);
+      if (!session.takesMessages) {
+        session.takesFrom = Infinity;
+        return;
+      }
+      if (session.takesFrom === Infinity) session.takesFrom = account.log.next;
+      handOver(account as Account);
     },
     segment_closed: (account) => trim(account as Account),
     woken: (account) => trim(account as Account),

@@ -8,7 +8,6 @@ import type { ChildHead } from '../xml/frame.ts';
 import { stanzaIdXml, STANZA_IDS } from '../xmpp/forwarding.ts';
 import { Stanza } from '../xmpp/stanza.ts';
 import type { Account } from './account.ts';
-import type { Item } from './outbound.ts';
 
 export interface Draft {
   readonly position: number;
@@ -19,8 +18,8 @@ export interface Draft {
   readonly source: number;
   readonly origin: Origin | undefined;
   readonly deliveries: Delivery[];
-  /** What it became in the sessions' queues. */
-  readonly items: Item[];
+  /** Keys of the sessions it was given to. */
+  readonly givenTo: number[];
   /** Nobody could take it: it waits for the next session. */
   isPending: boolean;
   /** As clients see it; made when the first one gets it. */
@@ -38,7 +37,7 @@ export function beginDraft(account: Account, stanza: Stanza, direction: Directio
     source,
     origin,
     deliveries: [],
-    items: [],
+    givenTo: [],
     isPending: false,
     shown: undefined,
   };
@@ -49,21 +48,27 @@ export function finishDraft(account: Account, draft: Draft): void {
   const { position, atMs, direction, stanza, isArchived, source, origin, deliveries } = draft;
   const { log, outbox } = account;
   account.stayAwake();
-  if (deliveries.some(({ form }) => form !== 'plain')) for (const item of draft.items) item.hasCopies = true;
   const settledBelow = direction === 'out' ? outbox.settledBelow(position) : 0;
   const entry = { position, atMs, direction, stanza, isArchived, isTombstone: false, source, origin, settledBelow, deliveries };
   const isFull = log.append(entry, account);
-  if (draft.isPending) keepWaiting(account, position, stanza.bytes);
+  if (draft.isPending) keepWaiting(account, position, stanza.bytes, draft.givenTo);
   if (!isFull) return;
   log.closeSegment(account, outbox.settledBelow(log.next));
   // A load reads the log from the open segment on: what sessions need of it before that goes into their rows.
-  for (const session of account.sessions) session.isDirty = true;
+  for (const session of account.sessions) {
+    session.isDirty = true;
+    if (session.sm === undefined) account.saveTaken(session);
+  }
   account.host.hooks.emit('segment_closed', account);
 }
 
-/** Notes in the store that a message of the log waits for a session. */
-export function keepWaiting(account: Account, position: number, bytes: number): void {
-  account.pending.add(position, bytes);
+/**
+ * Notes in the store that a message of the log waits for a session.
+ *
+ * @param givenTo keys of sessions that have it all the same.
+ */
+export function keepWaiting(account: Account, position: number, bytes: number, givenTo: readonly number[] = []): void {
+  account.pending.add(position, bytes, givenTo);
   account.put(PENDING, [position], { bytes });
 }
 

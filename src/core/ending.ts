@@ -4,6 +4,8 @@ import type { Account } from './account.ts';
 import { catchUp, handOver } from './catch-up.ts';
 import { keepWaiting } from './drafts.ts';
 import { isRequest } from './delivery.ts';
+import { PENDING } from '../log/segment.ts';
+import { NS } from '../xmpp/namespaces.ts';
 import type { Item } from './outbound.ts';
 import { ENDED, SESSIONS, TAKEN } from './session-rows.ts';
 import type { Session } from './session.ts';
@@ -20,31 +22,33 @@ export function endSession(account: Account, session: Session): void {
   account.turn.cancelTimer(expiryTimer(session));
   for (const item of session.outbound.drain()) leave(account, item);
   if (session.sm !== undefined) forgetRow(account, session);
+  else if (session.hasTakenRow) account.delete(TAKEN, [session.key]);
   handOver(account);
 }
 
 /** Messages go where they would go if they came now, all else gets what RFC 6121 §8.5.3.2 says. */
-function leave(account: Account, item: Item): void {
+export function leave(account: Account, item: Item): void {
   const { position, stanza, form } = item;
   if (position === 0) {
     if (stanza !== undefined && isRequest(stanza)) account.returnError(stanza, new StanzaError('service-unavailable'));
     return;
   }
-  if (form !== 'plain' || account.pending.has(position)) return; // a copy, or it waits already
+  if (form !== 'plain') return; // a copy
   const others = [...account.sessions].filter(({ takesMessages }) => takesMessages);
-  if (others.length > 0) {
-    // What was for the account was given to each of them; of what was not, carbons were.
-    if (!item.isToFull || item.hasCopies) return;
-    for (const other of others) {
-      other.outbound.restore({ ...item, seq: 0, isToFull: false, isDelayed: true, stanza: undefined });
-      other.outbound.isLive = false;
-      other.isDirty = true;
-      if (other.sm === undefined) keepWaiting(account, position, stanza?.bytes ?? UNKNOWN_BYTES);
-      catchUp(account, other);
-    }
+  if (others.some(({ key }) => item.givenTo.includes(key))) {
+    if (account.pending.remove(position)) account.delete(PENDING, [position]);
     return;
   }
-  keepWaiting(account, position, stanza?.bytes ?? UNKNOWN_BYTES);
+  if (account.pending.has(position)) return; // it waits already
+  for (const other of others) {
+    const isShown = stanza?.has('delay', NS.delay) ?? false;
+    other.outbound.merge([{ ...item, seq: 0, turn: account.turnCount, isDelayed: !isShown }]);
+    other.outbound.isLive = false;
+    other.isDirty = true;
+    if (other.sm === undefined) keepWaiting(account, position, stanza?.bytes ?? UNKNOWN_BYTES);
+    catchUp(account, other);
+  }
+  if (others.length === 0) keepWaiting(account, position, stanza?.bytes ?? UNKNOWN_BYTES);
 }
 
 /** Keeps of the session what its client may ask for when it comes back too late. XEP-0198 §5 */

@@ -75,7 +75,7 @@ export class Outbox {
     const { outstanding } = channel;
     const previous = outstanding.length === 0 ? 0 : outstanding[outstanding.length - 1]!.position;
     this.owe(channel, { position, atMs, stanza });
-    if (!channel.isAgain) effects.sendTo('account', to, new Forward(position, previous, stanza));
+    if (!channel.isAgain) effects.sendTo('account', to, new Forward(position, previous, atMs, stanza));
   }
 
   /** After a restart: entries of the log that may not have arrived. */
@@ -151,26 +151,32 @@ export class Outbox {
 
 /** What an account knows of those who send to it. */
 export class Inbox {
-  private readonly seen = new Map<BareJid, number>();
+  private readonly seen = new Map<BareJid, { readonly position: number; readonly atMs: number }>();
   /** Whom to tell what has arrived. */
   readonly unconfirmed = new Map<BareJid, number>();
   /** Messages since somebody was told. */
   count = 0;
 
   /** Whether a message is the next one of its sender, one that is here already, or one whose predecessor is missing. */
-  admit(sender: BareJid, position: number, previous: number): 'next' | 'known' | 'gap' {
+  admit(sender: BareJid, { position, previous, atMs }: Pick<Forward, 'position' | 'previous' | 'atMs'>): 'next' | 'known' | 'gap' {
     const last = this.seen.get(sender);
-    if (last !== undefined && position <= last) return 'known';
-    if (previous !== 0 && previous !== last) return 'gap';
+    // In one life of the sender's account neither position nor time goes back.
+    const isSameLife = last !== undefined && (position > last.position || atMs <= last.atMs);
+    if (isSameLife && position <= last.position) return 'known';
+    if (previous !== 0 && !(isSameLife && previous === last.position)) return 'gap';
     return 'next';
   }
 
   /** Everything of `sender` up to there was handled; it is to be told. */
-  arrived(sender: BareJid, upTo: number): void {
-    const position = Math.max(upTo, this.seen.get(sender) ?? 0);
+  arrived(sender: BareJid, position: number, atMs: number): void {
+    const last = this.seen.get(sender);
+    if (last !== undefined && position <= last.position && atMs <= last.atMs) {
+      this.unconfirmed.set(sender, last.position);
+      return;
+    }
     this.seen.delete(sender);
     if (this.seen.size >= MAX_SENDERS) this.seen.delete(this.seen.keys().next().value!);
-    this.seen.set(sender, position);
+    this.seen.set(sender, { position, atMs });
     this.unconfirmed.set(sender, position);
   }
 }

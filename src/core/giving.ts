@@ -16,6 +16,7 @@ import type { Item } from './outbound.ts';
 import type { Session } from './session.ts';
 import { detach, isOverfull } from './stream-management.ts';
 
+const NOBODY: readonly number[] = [];
 const CARBONS = 'urn:xmpp:carbons:2';
 /** Stanzas a client may leave unacknowledged. More, and it is taken for gone: the rest waits in the log. */
 const MAX_UNACKED = 4_000;
@@ -31,6 +32,7 @@ export function give(account: Account, session: Session, stanza: Stanza, form: F
   for (let i = 0; i < guards.length; i++) if (guards[i]!(account, session, shown, isLogged)) return;
   const { outbound, sm, connection } = session;
   const position = isLogged ? draft.position : 0;
+  if (isLogged) draft.givenTo.push(session.key);
   if (outbound.isLive && connection !== undefined && sm === undefined) {
     account.turn.send(connection, new Push(0, position, shown)); // the hot path
     return;
@@ -40,15 +42,14 @@ export function give(account: Account, session: Session, stanza: Stanza, form: F
     position,
     form,
     atMs: isLogged ? draft.atMs : account.now,
-    isToFull: stanza.to.resource !== '' && form === 'plain',
-    hasCopies: false,
+    givenTo: isLogged ? draft.givenTo : NOBODY,
+    turn: account.turnCount,
     isDelayed: false,
     stanza: shown,
   };
   if (outbound.isLive && connection !== undefined) send(account, session, item);
   else wait(account, session, item);
   if (isLogged) {
-    draft.items.push(item);
     if (sm !== undefined) draft.deliveries.push({ session: session.key, seq: item.seq, form });
     else if (form === 'plain') draft.isPending = true; // until it is handed over
   }
@@ -87,8 +88,9 @@ export function comeBack(account: Account, { seq, position, stanza }: Push): voi
     return;
   }
   if (stanza.from.bare === account.bare && (stanza.has('received', CARBONS) || stanza.has('sent', CARBONS))) return;
-  // What was for the account was given to each of its sessions that take messages.
-  if (stanza.to.resource === '') for (const each of account.sessions) if (each.takesMessages) return;
+  // What was for the account was given to each of its sessions that took messages then.
+  if (stanza.to.resource === '')
+    for (const each of account.sessions) if (each.takesMessages && (position === 0 || each.takesFrom <= position)) return;
   if (position === 0) {
     account.receive(stanza);
     return;

@@ -101,11 +101,14 @@ export class Forward {
   readonly position: number;
   /** Position of the message before it to the same recipient that may not have arrived; 0 if there is none. */
   readonly previous: number;
+  /** When the sender's server got it: tells a later account of the same name, whose positions begin anew. */
+  readonly atMs: number;
   readonly stanza: Stanza;
   readonly bytes: number;
-  constructor(position: number, previous: number, stanza: Stanza) {
+  constructor(position: number, previous: number, atMs: number, stanza: Stanza) {
     this.position = position;
     this.previous = previous;
+    this.atMs = atMs;
     this.stanza = stanza;
     this.bytes = stanza.bytes;
   }
@@ -478,13 +481,14 @@ export const PUSH_CODEC = {
 
 export const FORWARD_CODEC = {
   write(message: Forward, out: unknown[]): void {
-    out.push(message.position, message.previous);
+    out.push(message.position, message.previous, message.atMs);
     writeStanza(message.stanza, out);
   },
   read(input: readonly unknown[], cursor: WireCursor): Forward {
     const position = input[cursor.at++] as number;
     const previous = input[cursor.at++] as number;
-    return new Forward(position, previous, readStanzaFromWire(input, cursor));
+    const atMs = input[cursor.at++] as number;
+    return new Forward(position, previous, atMs, readStanzaFromWire(input, cursor));
   },
 };
 

@@ -18,10 +18,10 @@ export interface Item {
   readonly form: Form;
   /** When the server got it; for what is read from the log later known only then. */
   atMs: number;
-  /** The message was addressed to this session alone. */
-  readonly isToFull: boolean;
-  /** Other sessions got carbons of it. */
-  hasCopies: boolean;
+  /** Keys of all sessions that were given the message, in whatever form, this one among them. */
+  readonly givenTo: readonly number[];
+  /** The account's turn it was given in: that of a turn that failed was not. */
+  readonly turn: number;
   /** It waited, so that the client is told since when. */
   isDelayed: boolean;
   /** As the client is to see it, but for that; undefined where it must be read from the log. */
@@ -71,7 +71,11 @@ export class Outbound {
       this.waiting.push(item);
       return;
     }
-    this.items.push(item);
+    const { items } = this;
+    let at = items.length;
+    while (at > this.head && items[at - 1]!.seq > item.seq) at--;
+    items.splice(at, 0, item);
+    this.unackedBytes += item.stanza?.bytes ?? 0;
     if (item.seq > this.sent) this.sent = item.seq;
   }
 
@@ -161,9 +165,20 @@ export class Outbound {
     if (at >= 0) this.waiting.splice(at, 1);
   }
 
-  /** Messages that came before all that waits. */
+  /** What was taken out and could not be handed on. */
   waitInFront(items: readonly Item[]): void {
     this.waiting = [...items, ...this.waiting];
+  }
+
+  /** Messages of the log among those that wait, each in its place. @param items in order of their positions. */
+  merge(items: readonly Item[]): void {
+    const merged: Item[] = [];
+    let next = 0;
+    for (const item of this.waiting) {
+      while (item.position > 0 && next < items.length && items[next]!.position < item.position) merged.push(items[next++]!);
+      merged.push(item);
+    }
+    this.waiting = merged.concat(items.slice(next));
   }
 
   /** No connection for some time: the text of logged messages need not stay in memory. */

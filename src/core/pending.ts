@@ -6,6 +6,8 @@ import type { Session } from './session.ts';
 /** In order of their positions. The rows are `PENDING`. */
 export class Pending {
   private readonly sizes: Map<number, number>;
+  /** Sessions that were given one all the same, while another could not be, by position. */
+  private readonly givenTo = new Map<number, readonly number[]>();
   bytes = 0;
   /** Who is being handed them now. */
   reader: Session | undefined = undefined;
@@ -20,16 +22,19 @@ export class Pending {
     return this.sizes.size;
   }
 
-  get positions(): number[] {
-    return [...this.sizes.keys()].sort((a, b) => a - b);
+  /** Of all that a session was not given yet, in order. */
+  positionsFor(session: Session): number[] {
+    const positions = [...this.sizes.keys()].filter((position) => !(this.givenTo.get(position)?.includes(session.key) ?? false));
+    return positions.sort((a, b) => a - b);
   }
 
   has(position: number): boolean {
     return this.sizes.has(position);
   }
 
-  add(position: number, bytes: number): void {
+  add(position: number, bytes: number, givenTo: readonly number[]): void {
     if (this.sizes.has(position)) return;
+    if (givenTo.length > 0) this.givenTo.set(position, givenTo);
     this.sizes.set(position, bytes);
     this.bytes += bytes;
   }
@@ -39,6 +44,7 @@ export class Pending {
     const bytes = this.sizes.get(position);
     if (bytes === undefined) return false;
     this.sizes.delete(position);
+    this.givenTo.delete(position);
     this.bytes -= bytes;
     return true;
   }

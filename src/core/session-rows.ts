@@ -13,10 +13,7 @@ import type { SessionIdentity } from './messages.ts';
 import type { Item } from './outbound.ts';
 import { Session } from './session.ts';
 
-/** seq, position, form, atMs, flags. */
-type ItemRow = readonly [seq: number, position: number, form: Item['form'], atMs: number, flags: number];
-const TO_FULL = 1;
-const HAS_COPIES = 2;
+type ItemRow = readonly [seq: number, position: number, form: Item['form'], atMs: number, givenTo: readonly number[]];
 
 interface PresenceRow {
   readonly type: StanzaType;
@@ -41,6 +38,8 @@ export interface SessionRow {
   readonly identity: Omit<SessionIdentity, 'connection'>;
   readonly presence: PresenceRow | undefined;
   readonly priority: number;
+  /** Undefined where it takes no messages. */
+  readonly takesFrom: number | undefined;
   readonly isInterested: boolean;
   readonly directed: readonly string[];
   readonly slots: Readonly<Record<string, unknown>>;
@@ -68,9 +67,7 @@ export function sessionRow(session: Session, until: number): SessionRow {
   const { sm, outbound, presence } = session;
   const items: ItemRow[] = [];
   for (const list of [outbound.unacked(), outbound.waiting]) {
-    for (const { seq, position, form, atMs, isToFull, hasCopies } of list) {
-      if (position > 0) items.push([seq, position, form, atMs, (isToFull ? TO_FULL : 0) | (hasCopies ? HAS_COPIES : 0)]);
-    }
+    for (const { seq, position, form, atMs, givenTo } of list) if (position > 0) items.push([seq, position, form, atMs, givenTo]);
   }
   const { connection: _connection, ...identity } = session.identity;
   return {
@@ -83,13 +80,14 @@ export function sessionRow(session: Session, until: number): SessionRow {
     acked: outbound.acked,
     until,
     items,
-    requests: [...session.requests.values()],
+    requests: session.openRequests(),
     identity,
     presence:
       presence === undefined
         ? undefined
         : { type: presence.type, id: presence.id, lang: presence.lang, body: presence.body, children: presence.children },
     priority: session.priority,
+    takesFrom: session.takesMessages ? session.takesFrom : undefined,
     isInterested: session.isInterested,
     directed: [...session.directed.keys()],
     slots: session.keptSlots(),
@@ -127,14 +125,14 @@ export function restoreSession(
   if (presence !== undefined && session.presence === undefined) {
     session.presence = new Stanza({ kind: 'presence', ...presence, from: jid, to: account, hasTo: false });
     session.priority = row.priority;
+    session.takesFrom = row.takesFrom ?? Infinity;
   }
   const { outbound } = session;
   outbound.isLive = false;
-  outbound.sent = row.sent;
-  outbound.acked = row.acked;
-  for (const [seq, position, form, atMs, flags] of row.items) {
-    const [isToFull, hasCopies] = [(flags & TO_FULL) !== 0, (flags & HAS_COPIES) !== 0];
-    outbound.restore({ seq, position, form, atMs, isToFull, hasCopies, isDelayed: true, stanza: undefined });
+  outbound.sent = Math.max(outbound.sent, row.sent);
+  outbound.acked = Math.max(outbound.acked, row.acked);
+  for (const [seq, position, form, atMs, givenTo] of row.items) {
+    outbound.restore({ seq, position, form, atMs, givenTo, turn: 0, isDelayed: true, stanza: undefined });
   }
   return session;
 }
@@ -144,16 +142,15 @@ export function restoreSession(
  *
  * @param withRequests false where the session has survived in memory and knows better.
  */
-export function replayEntry(session: Session, { position, atMs, stanza, origin, deliveries }: LogEntry, withRequests: boolean): void {
+export function replayEntry(session: Session, { position, atMs, origin, deliveries }: LogEntry, withRequests: boolean): void {
   if (origin?.session === session.key) {
     session.taken = Math.max(session.taken, origin.taken);
     if (withRequests) setRequests(session, origin.requests);
   }
   for (const { session: key, seq, form } of deliveries) {
     if (key !== session.key) continue;
-    const isToFull = stanza.to.resource !== '' && form === 'plain';
-    const hasCopies = deliveries.some((each) => each.form !== 'plain');
-    session.outbound.restore({ seq, position, form, atMs, isToFull, hasCopies, isDelayed: true, stanza: undefined });
+    const givenTo = deliveries.map((each) => each.session);
+    session.outbound.restore({ seq, position, form, atMs, givenTo, turn: 0, isDelayed: true, stanza: undefined });
   }
 }
 

@@ -61,6 +61,14 @@ export class Session {
   savedTaken = 0;
   /** What waits for it is being read, or the client is reading it. */
   isBusy = false;
+  /** Grows whenever its connection or its queue is another one: what was begun before is void. */
+  generation = 0;
+  /** First position of the log from which on it was given what is for the account. */
+  takesFrom = Infinity;
+  /** The store has a row with what was taken. */
+  hasTakenRow = false;
+  /** Requests have come since the store was told of them. */
+  hasUnsavedRequests = false;
   /** It goes on being handed what waits when the client has acknowledged what it got. */
   isAwaitingAck = false;
   /** Its row in the store has to be written again. */
@@ -110,6 +118,7 @@ export class Session {
   noteRequest({ id, to }: Stanza): void {
     if (id === undefined || this.requests.size >= MAX_REQUESTS || this.requests.has(id)) return;
     this.requests.set(id, { id, to: to.full, seq: 0 });
+    this.hasUnsavedRequests = true;
   }
 
   /** The client was sent an answer, or has acknowledged it. */
@@ -123,6 +132,7 @@ export class Session {
 
   /** For the log: empty for most messages. */
   openRequests(): readonly OpenRequest[] {
+    this.hasUnsavedRequests = false;
     return this.requests.size === 0 ? NO_REQUESTS : Array.from(this.requests.values(), (request) => ({ ...request }));
   }
 

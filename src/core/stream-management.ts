@@ -67,6 +67,7 @@ export function detach(account: Account, session: Session): void {
   const { outbound } = session;
   outbound.isLive = false;
   outbound.shrink();
+  session.generation++;
   session.isBusy = false;
   session.detachedAtMs = account.now;
   session.isDirty = true;
@@ -124,7 +125,8 @@ function goOn(account: Account, session: Session, received: number): void {
   const { outbound, isRestored } = session;
   outbound.isLive = false;
   outbound.rebase(received);
-  session.isBusy = false;
+  session.generation++;
+  session.isBusy = session.isAwaitingAck = false;
   session.isDirty = true;
   session.isRestored = false;
   session.isCountKnown = true;

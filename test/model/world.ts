@@ -694,7 +694,7 @@ export class Client {
     if (this.connection !== undefined) {
       const { connection } = this;
       this.connection = undefined;
-      connection.destroy();
+      if (!this.isMute) connection.destroy();
     }
     const wasOnline = this.isOnline;
     this.isOnline = this.isMute = false;

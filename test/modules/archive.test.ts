@@ -411,6 +411,28 @@ scene('XEP-0313 §3: the archive outlives the server', { onlyOurs: 'restarts it'
   );
 });
 
+scene('XEP-0313 §3, XEP-0359 §7: ids name neither a place nor a time, and none of an account that is gone', async (cast) => {
+  const { romeo, juliet } = cast;
+  const id = async (): Promise<string> => {
+    await says(romeo, juliet.bare, 'one', 'two');
+    const { results } = await asksArchive(juliet);
+    const [first, second] = results.map((each) => each.id);
+    for (const each of [first!, second!]) assert.match(each, /^[A-Za-z0-9_-]{22}$/);
+    const same = [...first!].filter((letter, i) => letter === second![i]).length;
+    assert.ok(same < 10, `${first} and ${second}`); // one in 64 by chance
+    return first!;
+  };
+  const before = await id();
+  await juliet.disconnects();
+  const { memory } = cast;
+  await memory.removeAccount(juliet.local, '');
+  await memory.createAccount(juliet.local, cast.passwordOf(juliet.account));
+  await juliet.connects();
+  assert.equal((await asksArchive(juliet, { set: `<after>${before}</after>` })).error, 'item-not-found');
+  assert.notEqual(await id(), before); // although it is the first message again, of the same time
+  assert.equal((await asksArchive(juliet, { set: `<after>${before}</after>` })).error, 'item-not-found');
+});
+
 const prefs = (behaviour: string, always: readonly string[] = [], never: readonly string[] = []) => {
   const list = (name: string, jids: readonly string[]) => `<${name}>${jids.map((jid) => `<jid>${jid}</jid>`).join('')}</${name}>`;
   return `<prefs xmlns='${MAM}' default='${behaviour}'>${list('always', always)}${list('never', never)}</prefs>`;

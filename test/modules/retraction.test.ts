@@ -210,7 +210,15 @@ scenario('XEP-0424: it is found however many segments lie between', async (scene
     batch.put(PEERS, [romeo.bare, from], [from]);
   }
   const openFrom = 1 + segments * SEGMENT_ENTRIES;
-  batch.put(LOG_STATE, [], { openFrom, settledBelow: openFrom, first: 1, lastMs: atMs, archived: segments, bytes: 0, key: newArchiveKey() });
+  batch.put(LOG_STATE, [], {
+    openFrom,
+    settledBelow: openFrom,
+    first: 1,
+    lastMs: atMs,
+    archived: segments,
+    bytes: 0,
+    key: newArchiveKey(),
+  });
   await scene.store.commit(batch).promise;
   await romeo.sends(retraction(juliet.bare, 'old0'));
   await scene.settle();

@@ -174,11 +174,11 @@ test('XEP-0198 §5: what sessions had not acknowledged waits for the next one, e
       SESSIONS,
       [1],
       row(18, [
-        [8, 3, 'plain', NOW, 0],
-        [7, 2, 'carbon_sent', NOW, 0],
+        [8, 3, 'plain', NOW, []],
+        [7, 2, 'carbon_sent', NOW, []],
       ]),
     ],
-    [SESSIONS, [2], row(1, [[3, 4, 'plain', NOW, 0]])], // a tombstone by now
+    [SESSIONS, [2], row(1, [[3, 4, 'plain', NOW, []]])], // a tombstone by now
   ]);
   await from.store.commit(new Batch(JULIET).delete(PENDING, [19])).promise;
   const pending = (await from.rows(PENDING, JULIET)).map(([key]) => key[0] as number);
