@@ -101,6 +101,7 @@ export function makeReport(input: ReportInput): DrillReport {
     ...viewProblems("sender's archive", senderArchive, findings, (flow) => flow.senderArchive),
   ];
   if (refused > 0) problems.push(`${refused} sessions could not be resumed`);
+  if (input.unanswered > 0) problems.push(`${input.unanswered} pings were never answered`); // RFC 6120 §8.2.3
   if (changedIds > 0) problems.push(`${changedIds} messages have another id in the archive than they came with`);
   const both = sum(findings, (flow) => flow.returnedButDelivered.length);
   if (both > 0) problems.push(`${both} messages came back as errors and were delivered all the same`);

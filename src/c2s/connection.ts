@@ -139,7 +139,8 @@ export class Connection {
   resumeTries = 0;
   /** Until when a lost account is sought. */
   seekUntilMs = 0;
-  isPinged = false;
+  /** When the client was last asked whether it is there. */
+  pingedAtMs = 0;
   /** The account is to say what it has taken, and has not yet: see `askTaken`. */
   isTakenAsked = false;
   isTakenWantedAgain = false;

@@ -169,10 +169,9 @@ function checkIdle(c: Connection): C2sState {
   const idle = c.turn.now - c.link.lastReceivedMs;
   // Where the socket is not read, the silence is ours.
   if (idle < idleMs / 2 || c.link.transport.isPaused) {
-    c.isPinged = false;
     c.turn.timer('idle', Math.max(idleMs / 2 - idle, 1));
-  } else if (idle < idleMs && !c.isPinged) {
-    c.isPinged = true;
+  } else if (idle < idleMs && c.link.lastReceivedMs >= c.pingedAtMs) {
+    c.pingedAtMs = c.turn.now; // later than all that was received
     c.turn.timer('idle', idleMs - idle);
     ask(c);
   } else if (idle < idleMs) {

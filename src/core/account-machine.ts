@@ -10,13 +10,15 @@
 import { defineMachine, type Crash, type KernelEvent, type Message, type Turn } from '../kernel/actor.ts';
 import { StanzaError, stanzaErrorElement } from '../xmpp/stanza-error.ts';
 import { makeStanza } from '../xmpp/stanza.ts';
-import { Account, type AccountEnvironment, type Loaded } from './account.ts';
+import { Account, type AccountEnvironment } from './account.ts';
 import { attach, bind, closeAll, connectionDown, unbind } from './account-sessions.ts';
 import { ACCOUNTS } from './accounts.ts';
 import { arrived, arrivedAgain, confirm, tellForwarded } from './arrivals.ts';
 import { isRequest } from './delivery.ts';
 import { comeBack } from './giving.ts';
+import type { Loaded } from './image.ts';
 import { takeIn } from './loading.ts';
+import { salvage } from './salvage.ts';
 import { acknowledge, enable, expire, ready, resume } from './stream-management.ts';
 import { handlerFor, refusalFor, reply } from './iq.ts';
 import {
@@ -444,7 +446,7 @@ function crashed(
   const { event } = crash;
   const data = new Account(args.environment, args.key);
   data.turn = turn;
-  data.salvageFrom(crash.data, event, crash.hasLostHeld);
+  salvage(data, crash.data, event, crash.hasLostHeld);
   if (crash.hasLostHeld) {
     const isAgain = turn.now - data.storeFailedAtMs < STORE_FAILURE_MS;
     data.storeFailedAtMs = turn.now;

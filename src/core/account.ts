@@ -4,28 +4,28 @@
  */
 import type { ActorRef, KernelEvent, Message, Turn } from '../kernel/actor.ts';
 import type { Form } from '../log/entry.ts';
-import { AccountLog, loadLog, type LogImage } from '../log/log.ts';
+import { AccountLog } from '../log/log.ts';
 import { AWAKE } from '../log/segment.ts';
-import { Batch, type Commit, type Key, type Row, type Table } from '../store/store.ts';
+import { Batch, type Commit, type Key, type Table } from '../store/store.ts';
 import type { BareJid, Jid } from '../xmpp/jid.ts';
 import { isDurable } from '../xmpp/message-content.ts';
 import { StanzaError } from '../xmpp/stanza-error.ts';
 import { errorAnswer, type Stanza } from '../xmpp/stanza.ts';
-import { CREDENTIALS, loadAccount, type AccountImage, type AccountRow } from './accounts.ts';
+import { CREDENTIALS, type AccountRow } from './accounts.ts';
+import { catchUp, handOver } from './catch-up.ts';
 import type { ScramRecord } from '../sasl/scram-record.ts';
 import { closeCondition } from './closing.ts';
 import type { AccountContext } from './context.ts';
-import { endSession } from './ending.ts';
+import { endSession, leave } from './ending.ts';
 import { deliver, isRequest } from './delivery.ts';
 import { beginDraft, finishDraft, type Draft } from './drafts.ts';
-import { Inbox, Outbox } from './forwarding.ts';
+import { FORWARD_CHECK_MS, Inbox, Outbox } from './forwarding.ts';
 import { give } from './giving.ts';
 import { DROP, HANDLED, type StanzaHook } from './hooks.ts';
 import type { Host } from './host.ts';
 import { answerForHost, answerIq } from './iq.ts';
 import {
   CREDIT_WINDOW,
-  isStanza,
   Push,
   type AccountMessage,
   type CloseReason,
@@ -34,11 +34,16 @@ import {
   type Credit,
 } from './messages.ts';
 import type { AccountSlot } from './module.ts';
-import { loadPending, Pending } from './pending.ts';
+import { loadAll } from './image.ts';
+import type { Item } from './outbound.ts';
+import { Pending } from './pending.ts';
 import type { Router } from './router.ts';
 import { withoutOwnDelay, withoutOwnIds } from './server-owned.ts';
-import { ENDED, sessionRow, SESSIONS, TAKEN, type EndedRow, type SessionRow } from './session-rows.ts';
-import { Session } from './session.ts';
+import type { FailureCondition } from './salvage.ts';
+import { sessionRow, SESSIONS, TAKEN, type EndedRow } from './session-rows.ts';
+import type { Session } from './session.ts';
+import { detach } from './stream-management.ts';
+import { Unsettled } from './unsettled.ts';
 
 /** What every account actor of a worker shares. */
 export interface AccountEnvironment {
@@ -72,8 +77,6 @@ const CROWDED_MS = 100;
 const MAX_CONTINUATIONS = 4_096;
 /** When a connection is told again what its mailbox had no room for. */
 const SAY_AGAIN_MS = 100;
-/** How often it is looked whether messages to other accounts have arrived, while some have not. */
-export const FORWARD_CHECK_MS = 1_000;
 /** How long a client may read nothing before what waits for it is left where it is. */
 const DRAIN_TIMEOUT_MS = 60_000;
 
@@ -83,24 +86,6 @@ const RECEIVE_HOOK: Record<Stanza['kind'], StanzaHook> = {
   presence: 'user_receive_presence',
   iq: 'user_receive_iq',
 };
-
-/** What a load brings: the account's own rows, its log, its sessions and its modules' state. */
-export interface Loaded {
-  readonly image: AccountImage;
-  readonly log: LogImage;
-  readonly pending: ReadonlyMap<number, number>;
-  readonly sessions: readonly Row<SessionRow>[];
-  readonly taken: readonly Row<number>[];
-  readonly ended: readonly Row<EndedRow>[];
-  readonly isAwake: boolean;
-  readonly slots: ReadonlyMap<AccountSlot<unknown>, unknown>;
-}
-
-/** A stanza whose effects have not left yet, and the commit they wait for. */
-interface Unsettled {
-  readonly commit: Commit;
-  readonly stanza: Stanza;
-}
 
 type Continuation = (account: AccountContext, value: unknown) => void;
 
@@ -145,12 +130,12 @@ export class Account implements AccountContext {
   /** See `retention.ts`. */
   isTrimming = false;
   private isRemoving = false;
-  private isCountedIdle = false;
-  private lastCommit: Commit | undefined = undefined;
-  /** Bounded by the kernel's `maxHeldTurns`. */
-  private readonly unsettled: Unsettled[] = [];
+  isCountedIdle = false;
+  unsettled = new Unsettled();
+  /** Stanzas to be answered with an error once the account is loaded again. */
+  failures: ReadonlyMap<Stanza, FailureCondition> = new Map();
   /** What connections could not be told, by session; bounded by the connections that are there. */
-  private readonly unsaid = new Map<string, { readonly to: ActorRef<ConnectionMessage>; readonly message: CloseStream | Credit }>();
+  readonly unsaid = new Map<string, { readonly to: ActorRef<ConnectionMessage>; readonly message: CloseStream | Credit }>();
 
   constructor(environment: AccountEnvironment, key: string) {
     this.environment = environment;
@@ -349,6 +334,18 @@ export class Account implements AccountContext {
     if (stanza.mayBeAnsweredWithError) this.route(errorAnswer(stanza, error));
   }
 
+  /** Answers a stanza whose handling failed; no hook runs, since what failed may be one. */
+  answerFailure(stanza: Stanza, condition: FailureCondition): void {
+    if (!stanza.mayBeAnsweredWithError) return;
+    const answer = errorAnswer(stanza, new StanzaError(condition));
+    if (answer.to.bare !== this.bare) {
+      this.environment.router.route(answer, this.turn);
+      return;
+    }
+    const session = this.byResource.get(answer.to.resource);
+    if (session !== undefined) this.push(session, answer);
+  }
+
   markInterested(session: Session): void {
     if (session.isInterested) return;
     session.isInterested = true;
@@ -475,6 +472,33 @@ export class Account implements AccountContext {
     this.countIdle(false);
   }
 
+  /** One that has survived a crash: nobody need be told. */
+  keepSession(session: Session): void {
+    this.bySid.set(session.sid, session);
+    this.byResource.set(session.jid.resource, session);
+    if (session.connection !== undefined) this.turn.monitor(session.connection); // the crash may have taken the first one back
+  }
+
+  /** Goes on with what waits for the session. */
+  catchUp(session: Session): void {
+    catchUp(this, session);
+  }
+
+  /** Gives what waits for any session to one of them. @param except one that does not read. */
+  handOver(except?: Session): void {
+    handOver(this, except);
+  }
+
+  /** The session's connection is over; the session waits, or ends. */
+  detach(session: Session): void {
+    detach(this, session);
+  }
+
+  /** What a session that has ended had not got. */
+  leave(item: Item): void {
+    leave(this, item);
+  }
+
   /** The session's connection is another one from now on, under a new id. */
   moveSession(session: Session, identity: Session['identity']): void {
     this.leaveConnection(session);
@@ -541,8 +565,7 @@ export class Account implements AccountContext {
   }
 
   load(): void {
-    const { store } = this.host.services;
-    this.turn.task('load', loadAll(store, this.bare, this.host));
+    this.turn.task('load', loadAll(this.host, this.bare));
   }
 
   /** Ends the turn that handled `event`: writes its changes and keeps its effects until they are durable. */
@@ -552,7 +575,7 @@ export class Account implements AccountContext {
     this.batch = undefined;
     const state = this.isRemoving ? this.erase() : next;
     if (batch !== undefined && state === next && !this.isTemporary) this.hold(this.host.services.store.commit(batch));
-    this.noteUnsettled(event);
+    this.unsettled.note(event);
     this.turnCount++;
     return state;
   }
@@ -605,29 +628,7 @@ export class Account implements AccountContext {
 
   private hold(commit: Commit): void {
     this.turn.hold(commit);
-    this.lastCommit = commit;
-  }
-
-  /** Remembers whose stanza is not answered for until the last commit has settled; later turns wait for it, too. What other accounts owe comes again. */
-  private noteUnsettled(event: AccountMessage | KernelEvent): void {
-    const commit = this.lastCommit;
-    if (commit === undefined) return;
-    if (commit.settled && commit.error === undefined) {
-      this.lastCommit = undefined;
-      this.unsettled.length = 0;
-      return;
-    }
-    let settled = 0;
-    while (
-      settled < this.unsettled.length &&
-      this.unsettled[settled]!.commit.settled &&
-      this.unsettled[settled]!.commit.error === undefined
-    )
-      settled++;
-    if (settled > 0) this.unsettled.splice(0, settled);
-    if (event.kind === 'client_stanza') this.unsettled.push({ commit, stanza: event.stanza });
-    else if (event.kind === 'undelivered') this.unsettled.push({ commit, stanza: event.push.stanza });
-    else if (isStanza(event)) this.unsettled.push({ commit, stanza: event });
+    this.unsettled.hold(commit);
   }
 
   private ownSession(stanza: Stanza): Session | undefined {
@@ -644,111 +645,4 @@ export class Account implements AccountContext {
     this.takenByKey.clear();
     this.isAwake = this.isTrimming = false;
   }
-
-  /** Answers a stanza whose handling failed; no hook runs, since what failed may be one. */
-  answerFailure(stanza: Stanza, condition: 'internal-server-error' | 'resource-constraint'): void {
-    if (!stanza.mayBeAnsweredWithError) return;
-    const answer = errorAnswer(stanza, new StanzaError(condition));
-    if (answer.to.bare !== this.bare) {
-      this.environment.router.route(answer, this.turn);
-      return;
-    }
-    const session = this.byResource.get(answer.to.resource);
-    if (session !== undefined) this.push(session, answer);
-  }
-
-  /**
-   * After a crash: the same sessions, rebuilt from their identity, and an error for what went down with it. Of stream management
-   * nothing is taken over: the store knows it, and the connection tells what it has got.
-   *
-   * @param hasStoreFailed the changes of earlier turns are lost, too: their senders are told.
-   */
-  salvageFrom(old: Account, crashedAt: AccountMessage | KernelEvent, hasStoreFailed: boolean): void {
-    for (const previous of old.bySid.values()) {
-      const session = new Session(previous.identity, previous.jid, previous.key);
-      session.connection = previous.connection;
-      session.detachedAtMs = previous.detachedAtMs;
-      session.sm = previous.sm;
-      session.presence = previous.presence;
-      session.priority = previous.priority;
-      session.isInterested = previous.isInterested;
-      session.taken = previous.taken;
-      for (const [id, request] of previous.requests) session.requests.set(id, request);
-      session.outbound.isLive = false;
-      session.isCountKnown = false;
-      session.takesFrom = previous.takesFrom;
-      session.hasTakenRow = previous.hasTakenRow;
-      session.hasUnsavedRequests = previous.hasUnsavedRequests;
-      session.restoreSlots(previous.keptSlots());
-      // What is not in the log. Of turns that are undone only refusals remain true.
-      for (const item of previous.outbound.unacked()) {
-        if (item.position === 0 && item.turn !== old.turnCount && !hasStoreFailed) session.outbound.restore(item);
-      }
-      for (const item of previous.outbound.waiting) {
-        const isTrue = item.turn !== old.turnCount && (!hasStoreFailed || item.stanza?.type === 'error');
-        if (item.position === 0 && isTrue) session.outbound.wait(item);
-      }
-      for (const [key, jid] of previous.directed) session.directed.set(key, jid);
-      this.bySid.set(session.sid, session);
-      this.byResource.set(session.jid.resource, session);
-      if (session.connection !== undefined) this.turn.monitor(session.connection); // the crash may have taken the first one back
-    }
-    this.isTemporary = old.isTemporary;
-    this.isCountedIdle = old.isCountedIdle;
-    this.storeFailedAtMs = old.storeFailedAtMs;
-    const lost = new Map<Stanza, 'internal-server-error' | 'resource-constraint'>();
-    for (const stanza of old.unanswered) lost.set(stanza, 'internal-server-error');
-    for (const [stanza, condition] of old.failures) lost.set(stanza, condition);
-    if (hasStoreFailed) {
-      for (const { commit, stanza } of old.unsettled)
-        if (!commit.settled || commit.error !== undefined) lost.set(stanza, 'resource-constraint'); // RFC 6120 §8.3.3.18
-    } else {
-      this.lastCommit = old.lastCommit;
-      this.inbox = old.inbox;
-      this.turn.timer('confirm', 0);
-      this.unsettled.push(...old.unsettled);
-    }
-    if (crashedAt.kind === 'client_stanza') {
-      const session = this.bySid.get(crashedAt.sid);
-      if (session?.taken === crashedAt.number - 1) {
-        lost.set(crashedAt.stanza, 'internal-server-error');
-        session.taken++; // its turn did not come to that
-      }
-    } else if (isStanza(crashedAt)) {
-      lost.set(crashedAt, 'internal-server-error');
-    } else if (crashedAt.kind === 'forward' && this.inbox.admit(crashedAt.stanza.from.bare, crashedAt) === 'next') {
-      lost.set(crashedAt.stanza, 'internal-server-error');
-      this.inbox.arrived(crashedAt.stanza.from.bare, crashedAt.position, crashedAt.atMs);
-      this.turn.timer('confirm', 0);
-    }
-    this.failures = lost;
-    for (const { to, message } of old.unsaid.values()) if (message.kind === 'close_stream') this.turn.send(to, message);
-  }
-
-  /** Stanzas to be answered with an error once the account is loaded again. */
-  failures: ReadonlyMap<Stanza, 'internal-server-error' | 'resource-constraint'> = new Map();
-
-  answerFailures(): void {
-    for (const [stanza, condition] of this.failures) {
-      this.answerFailure(stanza, condition);
-      // The answer waits for commits like all else; it is given again if one of those fails.
-      if (this.lastCommit !== undefined) this.unsettled.push({ commit: this.lastCommit, stanza });
-    }
-    this.failures = new Map();
-  }
-}
-
-async function loadAll(store: Account['host']['services']['store'], bare: BareJid, host: Host): Promise<Loaded> {
-  const image = await loadAccount(store, bare);
-  const log = await loadLog(store, bare);
-  const pending = await loadPending(store, bare);
-  const sessions = await store.list(SESSIONS, bare);
-  const taken = await store.list(TAKEN, bare);
-  const ended = await store.list(ENDED, bare);
-  const isAwake = (await store.get(AWAKE, bare, [])) !== undefined;
-  const slots = new Map<AccountSlot<unknown>, unknown>();
-  for (const module of host.modules) {
-    for (const slot of (module.slots ?? []) as readonly AccountSlot<unknown>[]) slots.set(slot, await slot.load(store, bare, host));
-  }
-  return { image, log, pending, sessions, taken, ended, isAwake, slots };
 }

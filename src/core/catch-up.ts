@@ -7,7 +7,6 @@ import { PENDING } from '../log/segment.ts';
 import type { Account } from './account.ts';
 import type { AccountContext } from './context.ts';
 import { shownStanza } from './drafts.ts';
-import { leave } from './ending.ts';
 import { carbon, delayed, send } from './giving.ts';
 import type { Item } from './outbound.ts';
 import type { Session } from './session.ts';
@@ -30,6 +29,7 @@ export function handOver(account: Account, except?: Session): void {
     const { outbound } = session;
     const waiting = new Set(outbound.waiting.map(({ position }) => position));
     const positions = pending.positionsFor(session).filter((position) => !waiting.has(position));
+    if (positions.length === 0) continue; // it has them all
     pending.reader = session;
     outbound.merge(positions.map((position) => waitingItem(session, position)));
     outbound.isLive = false;
@@ -101,7 +101,7 @@ function handOn(account: Account, session: Session, items: readonly Item[]): voi
     send(account, session, item);
   }
   const isGone = account.sessionBySid(session.sid) !== session;
-  if (isGone) for (const item of left) leave(account, item);
+  if (isGone) for (const item of left) account.leave(item);
   else if (left.length > 0) outbound.waitInFront(left);
   if (isGone) return;
   if (outbound.waiting.length === 0) {

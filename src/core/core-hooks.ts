@@ -1,6 +1,5 @@
 /** What the core itself does when modules say that something has happened; runs after all of them. */
 import type { Account } from './account.ts';
-import { handOver } from './catch-up.ts';
 import type { ModuleHooks } from './hooks.ts';
 import { trim } from './retention.ts';
 
@@ -14,7 +13,7 @@ export const CORE: { readonly name: string; readonly hooks: ModuleHooks } = {
         return;
       }
       if (session.takesFrom === Infinity) session.takesFrom = account.log.next;
-      handOver(account as Account);
+      (account as Account).handOver();
     },
     segment_closed: (account) => trim(account as Account),
     woken: (account) => trim(account as Account),

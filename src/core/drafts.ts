@@ -69,7 +69,7 @@ export function finishDraft(account: Account, draft: Draft): void {
  */
 export function keepWaiting(account: Account, position: number, bytes: number, givenTo: readonly number[] = []): void {
   account.pending.add(position, bytes, givenTo);
-  account.put(PENDING, [position], { bytes });
+  account.put(PENDING, [position], { bytes, givenTo });
 }
 
 /** A message of the log as clients are shown it: with its id in the archive. XEP-0359 §3.1, XEP-0313 §3.1 */

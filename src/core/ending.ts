@@ -1,7 +1,6 @@
 /** What becomes of stanzas that a session has not got, or not acknowledged, when it ends. XEP-0198 §5, RFC 6121 §8.5 */
 import { StanzaError } from '../xmpp/stanza-error.ts';
 import type { Account } from './account.ts';
-import { catchUp, handOver } from './catch-up.ts';
 import { keepWaiting } from './drafts.ts';
 import { isRequest } from './delivery.ts';
 import { PENDING } from '../log/segment.ts';
@@ -23,7 +22,7 @@ export function endSession(account: Account, session: Session): void {
   for (const item of session.outbound.drain()) leave(account, item);
   if (session.sm !== undefined) forgetRow(account, session);
   else if (session.hasTakenRow) account.delete(TAKEN, [session.key]);
-  handOver(account);
+  account.handOver();
 }
 
 /** Messages go where they would go if they came now, all else gets what RFC 6121 §8.5.3.2 says. */
@@ -34,19 +33,22 @@ export function leave(account: Account, item: Item): void {
     return;
   }
   if (form !== 'plain') return; // a copy
-  const others = [...account.sessions].filter(({ takesMessages }) => takesMessages);
-  if (others.some(({ key }) => item.givenTo.includes(key))) {
+  const sessions = [...account.sessions];
+  // Who was given it has it, or passes it on at its own end.
+  if (sessions.some(({ key }) => item.givenTo.includes(key))) {
     if (account.pending.remove(position)) account.delete(PENDING, [position]);
     return;
   }
   if (account.pending.has(position)) return; // it waits already
+  const others = sessions.filter(({ takesMessages }) => takesMessages);
+  const givenTo = [...item.givenTo, ...others.map(({ key }) => key)];
   for (const other of others) {
     const isShown = stanza?.has('delay', NS.delay) ?? false;
-    other.outbound.merge([{ ...item, seq: 0, turn: account.turnCount, isDelayed: !isShown }]);
+    other.outbound.merge([{ ...item, givenTo, seq: 0, turn: account.turnCount, isDelayed: !isShown }]);
     other.outbound.isLive = false;
     other.isDirty = true;
-    if (other.sm === undefined) keepWaiting(account, position, stanza?.bytes ?? UNKNOWN_BYTES);
-    catchUp(account, other);
+    if (other.sm === undefined) keepWaiting(account, position, stanza?.bytes ?? UNKNOWN_BYTES, givenTo);
+    account.catchUp(other);
   }
   if (others.length === 0) keepWaiting(account, position, stanza?.bytes ?? UNKNOWN_BYTES);
 }

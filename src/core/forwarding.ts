@@ -26,6 +26,8 @@ const AGAIN_BYTES = 256 * 1024;
 const SILENCE_MS = 5_000;
 /** After it came back. */
 const RETRY_MS = 200;
+/** How often it is looked whether messages to other accounts have arrived, while some have not. */
+export const FORWARD_CHECK_MS = 1_000;
 /** Senders whose last position a recipient remembers; of others it asks to hear again. */
 const MAX_SENDERS = 4_096;
 /** How much older than the sender's entry the recipient's may seem: clocks are set. */

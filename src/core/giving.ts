@@ -8,13 +8,11 @@ import { NS } from '../xmpp/namespaces.ts';
 import { StanzaError } from '../xmpp/stanza-error.ts';
 import { errorAnswer, Stanza } from '../xmpp/stanza.ts';
 import type { Account } from './account.ts';
-import { handOver } from './catch-up.ts';
 import { keepWaiting, shownStanza } from './drafts.ts';
 import { isRequest } from './delivery.ts';
 import { Push } from './messages.ts';
 import type { Item } from './outbound.ts';
 import type { Session } from './session.ts';
-import { detach, isOverfull } from './stream-management.ts';
 
 const NOBODY: readonly number[] = [];
 const CARBONS = 'urn:xmpp:carbons:2';
@@ -65,7 +63,7 @@ export function send(account: Account, session: Session, item: Item): void {
   session.noteAnswer(stanza, seq);
   if (outbound.unackedCount > MAX_UNACKED || outbound.unackedBytes > account.host.config.limits.outboundHardBytes) {
     account.closeStream(session, 'slow_consumer');
-    detach(account, session);
+    account.detach(session);
   }
 }
 
@@ -73,7 +71,7 @@ function wait(account: Account, session: Session, item: Item): void {
   item.isDelayed = item.position > 0;
   const { stanza } = item;
   if (session.outbound.wait(item)) {
-    if (isOverfull(session)) account.dropSession(session, 'slow_consumer');
+    if (session.outbound.isOverfull) account.dropSession(session, 'slow_consumer');
     return;
   }
   if (stanza !== undefined && isRequest(stanza)) account.route(errorAnswer(stanza, new StanzaError('resource-constraint')));
@@ -96,7 +94,7 @@ export function comeBack(account: Account, { seq, position, stanza }: Push): voi
     return;
   }
   keepWaiting(account, position, stanza.bytes);
-  handOver(account);
+  account.handOver();
 }
 
 /** A copy for another session of the account. XEP-0280 §6.1 */

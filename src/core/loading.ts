@@ -1,14 +1,13 @@
 /** What an account finds in the store when it is loaded: its log, and sessions whose clients may come back. */
-import { makeStanza } from '../xmpp/stanza.ts';
-import { StanzaError, stanzaErrorElement } from '../xmpp/stanza-error.ts';
 import type { LogEntry } from '../log/entry.ts';
 import { AccountLog } from '../log/log.ts';
-import { FORWARD_CHECK_MS, type Account, type Loaded } from './account.ts';
-import { handOver } from './catch-up.ts';
+import type { Account } from './account.ts';
 import { expiryTimer } from './ending.ts';
+import { FORWARD_CHECK_MS } from './forwarding.ts';
+import type { Loaded } from './image.ts';
 import { Pending } from './pending.ts';
+import { answerFailures } from './salvage.ts';
 import { replayEntry, restoreSession } from './session-rows.ts';
-import type { Session } from './session.ts';
 
 /** Takes over what the store had. Sessions that have survived in memory are there already. */
 export function takeIn(account: Account, loaded: Loaded): void {
@@ -23,10 +22,10 @@ export function takeIn(account: Account, loaded: Loaded): void {
   takeInSessions(account, loaded);
   noteTaken(account, log.tail, loaded);
   if (isAwake) oweMessages(account, log.tail);
-  account.answerFailures();
+  answerFailures(account);
   // What a failed turn said of it is lost; without it a connection would wait for ever.
   for (const session of account.sessions) account.tellTaken(session, false);
-  handOver(account);
+  account.handOver();
 }
 
 function takeInSessions(account: Account, { sessions, taken, log }: Loaded): void {
@@ -73,20 +72,4 @@ function oweMessages(account: Account, tail: readonly LogEntry[]): void {
   account.outbox.restore(owed, account.now);
   account.outbox.tick(account.turn, account.bare, account.now);
   account.turn.timer('forward', FORWARD_CHECK_MS);
-}
-
-/**
- * Requests whose answers went down with the account's memory: the client must not wait for ever.
- *
- * @param received number of the last stanza the client has.
- */
-export function answerLost(account: Account, session: Session, received: number): void {
-  const requests = [...session.requests.values()];
-  session.requests.clear();
-  for (const { id, to, seq } of requests) {
-    if (seq > 0 && seq <= received) continue;
-    const from = account.environment.jidOf(to);
-    const error = stanzaErrorElement(new StanzaError('internal-server-error', 'The answer was lost when the server was restarted'));
-    account.push(session, makeStanza({ kind: 'iq', type: 'error', id, from, to: session.jid }, error));
-  }
 }

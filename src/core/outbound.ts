@@ -32,6 +32,8 @@ export interface Item {
 const MAX_TRANSIENT = 500;
 /** Of waiting messages whose text stays in memory, in bytes as stanzas count themselves. */
 const KEEP_BYTES = 64 * 1024;
+/** Messages that may wait for one session; more, and it is over: they wait for the next one instead. */
+const MAX_WAITING = 10_000;
 /** Before compacting `unacked`. */
 const MAX_GAP = 64;
 
@@ -48,6 +50,10 @@ export class Outbound {
   private head = 0;
   private waitingBytes = 0;
   private transient = 0;
+
+  get isOverfull(): boolean {
+    return this.waiting.length > MAX_WAITING;
+  }
 
   get unackedCount(): number {
     return this.items.length - this.head;

@@ -1,21 +1,19 @@
 /** Messages of the log that no session was given: they wait for the next one that takes messages. XEP-0160 */
-import { PENDING } from '../log/segment.ts';
+import { PENDING, type PendingRow } from '../log/segment.ts';
 import type { Store } from '../store/store.ts';
 import type { Session } from './session.ts';
 
 /** In order of their positions. The rows are `PENDING`. */
 export class Pending {
-  private readonly sizes: Map<number, number>;
+  private readonly sizes = new Map<number, number>();
   /** Sessions that were given one all the same, while another could not be, by position. */
   private readonly givenTo = new Map<number, readonly number[]>();
   bytes = 0;
   /** Who is being handed them now. */
   reader: Session | undefined = undefined;
 
-  /** @param sizes position → bytes. */
-  constructor(sizes: ReadonlyMap<number, number>) {
-    this.sizes = new Map(sizes);
-    for (const bytes of sizes.values()) this.bytes += bytes;
+  constructor(rows: ReadonlyMap<number, PendingRow>) {
+    for (const [position, { bytes, givenTo }] of rows) this.add(position, bytes, givenTo ?? []);
   }
 
   get count(): number {
@@ -50,8 +48,9 @@ export class Pending {
   }
 }
 
-export async function loadPending(store: Store, bare: string): Promise<Map<number, number>> {
-  const sizes = new Map<number, number>();
-  for (const { key, value } of await store.list(PENDING, bare)) sizes.set(key[0] as number, value.bytes);
-  return sizes;
+/** By position. */
+export async function loadPending(store: Store, bare: string): Promise<Map<number, PendingRow>> {
+  const rows = new Map<number, PendingRow>();
+  for (const { key, value } of await store.list(PENDING, bare)) rows.set(key[0] as number, value);
+  return rows;
 }

@@ -1,16 +1,13 @@
 /** Stream management as the account sees it: begin, acknowledge, detach, resume, expire. XEP-0198 */
 import { randomBytes, timingSafeEqual } from 'node:crypto';
+import { StanzaError, stanzaErrorElement } from '../xmpp/stanza-error.ts';
+import { makeStanza } from '../xmpp/stanza.ts';
 import type { Account } from './account.ts';
-import { catchUp, handOver } from './catch-up.ts';
 import { expiryTimer, wrapped } from './ending.ts';
-import { answerLost } from './loading.ts';
 import type { CloseReason, Ready, Resume, ResumeAnswer, SmAck, SmAnswer, SmEnable } from './messages.ts';
 import { RESUMABLE_REASONS } from './messages.ts';
 import type { Item } from './outbound.ts';
 import type { Session } from './session.ts';
-
-/** Messages that may wait for one session; more, and it is over: they wait for the next one instead. */
-const MAX_WAITING = 10_000;
 
 /** §3 */
 export function enable(account: Account, { replyTo, sid, isResumable, maxSeconds, base }: SmEnable): void {
@@ -43,7 +40,7 @@ export function acknowledge(account: Account, { sid, seq }: SmAck): void {
   session.outbound.ack(seq, (item) => noteAcked(session, item));
   if (!session.isAwaitingAck) return;
   session.isAwaitingAck = false;
-  catchUp(account, session);
+  account.catchUp(session);
 }
 
 /** The client has it: an answer need not be given again. */
@@ -74,12 +71,7 @@ export function detach(account: Account, session: Session): void {
   if (account.pending.reader === session) account.pending.reader = undefined;
   account.turn.timer(expiryTimer(session), session.sm.maxMs);
   account.host.hooks.emit('session_detached', account, session);
-  handOver(account);
-}
-
-/** More waits for a session than may. */
-export function isOverfull({ outbound }: Session): boolean {
-  return outbound.waiting.length > MAX_WAITING;
+  account.handOver();
 }
 
 /** §5 */
@@ -124,6 +116,7 @@ export function ready(account: Account, { sid, received, acked }: Ready): void {
 function goOn(account: Account, session: Session, received: number): void {
   const { outbound, isRestored } = session;
   outbound.isLive = false;
+  if (!isRestored) answerForgotten(account, session, received);
   outbound.rebase(received);
   session.generation++;
   session.isBusy = session.isAwaitingAck = false;
@@ -131,9 +124,9 @@ function goOn(account: Account, session: Session, received: number): void {
   session.isRestored = false;
   session.isCountKnown = true;
   if (isRestored) answerLost(account, session, received);
-  catchUp(account, session);
+  account.catchUp(session);
   account.host.hooks.emit('session_resumed', account, session, isRestored);
-  handOver(account);
+  account.handOver();
 }
 
 /** The time is over. §5 */
@@ -164,4 +157,35 @@ function isSame(mine: string | undefined, theirs: string): boolean {
   const a = Buffer.from(mine);
   const b = Buffer.from(theirs);
   return a.length === b.length && timingSafeEqual(a, b);
+}
+
+/** Answers the client has not got and that are not there any more, since a change they spoke of was undone or the account was restarted. */
+function answerForgotten(account: Account, session: Session, received: number): void {
+  if (session.requests.size === 0) return;
+  const kept = new Set<string | undefined>();
+  for (const { stanza } of session.outbound.unacked()) if (stanza?.kind === 'iq') kept.add(stanza.id);
+  for (const { id, to, seq } of [...session.requests.values()]) {
+    if (seq > received && !kept.has(id)) answerWithError(account, session, id, to);
+  }
+}
+
+/**
+ * Requests whose answers went down with the account's memory: the client must not wait for ever.
+ *
+ * @param received number of the last stanza the client has.
+ */
+function answerLost(account: Account, session: Session, received: number): void {
+  const requests = [...session.requests.values()];
+  session.requests.clear();
+  for (const { id, to, seq } of requests) {
+    if (seq > 0 && seq <= received) continue;
+    answerWithError(account, session, id, to);
+  }
+}
+
+function answerWithError(account: Account, session: Session, id: string, to: string): void {
+  session.requests.delete(id);
+  const from = account.environment.jidOf(to);
+  const error = stanzaErrorElement(new StanzaError('internal-server-error', 'The answer was lost when the server was restarted'));
+  account.push(session, makeStanza({ kind: 'iq', type: 'error', id, from, to: session.jid }, error));
 }

@@ -10,7 +10,7 @@ const STREAMS = 'http://etherx.jabber.org/streams';
 const SM = 'urn:xmpp:sm:3';
 const DOMAIN = 'localhost';
 /** Of everything that is waited for: longer than any of it may take, so that a hang is a failure. */
-const WAIT_MS = 30_000;
+const WAIT_MS = 15_000;
 /** A first-level element without children of its own name. */
 const ELEMENT = /<(message|iq|presence|a|r|enabled|resumed|failed|stream:error)(?=[\s/>])(?:[^>]*\/>|[\s\S]*?<\/\1>)/g;
 
@@ -24,6 +24,8 @@ export class SmClient {
   /** Conditions of the errors that came back, by message id. */
   readonly refused = new Map<string, string>();
   isOpen = false;
+  /** Sockets opened so far. */
+  socketNumber = 0;
   private readonly password: string;
   private socket: Socket | undefined;
   private text = '';
@@ -157,6 +159,7 @@ export class SmClient {
     const { socket } = this;
     await new Promise((resolve, reject) => socket.once('connect', resolve).once('error', reject));
     this.isOpen = true;
+    this.socketNumber++;
     this.onText = () => undefined;
     socket.on('data', (text) => {
       if (socket !== this.socket) return;

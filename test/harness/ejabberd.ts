@@ -63,6 +63,9 @@ modules:
   mod_ping: {}
   mod_register: { ip_access: all, access: register, welcome_message: { subject: "", body: "" } }
   mod_roster: { versioning: true }
+  mod_stream_mgmt: {}
+  mod_carboncopy: {}
+  mod_client_state: {}
   mod_time: {}
   mod_version: { show_os: false }
 `;

@@ -7,10 +7,12 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { LOG, type LogEntry, archiveId } from '../../src/log/entry.ts';
-import { AWAKE, PENDING } from '../../src/log/segment.ts';
+import { ArchiveIds } from '../../src/log/archive-id.ts';
+import { LOG, type LogEntry } from '../../src/log/entry.ts';
+import { AWAKE, LOG_STATE, PENDING } from '../../src/log/segment.ts';
 import { ENDED, SESSIONS, TAKEN } from '../../src/core/session-rows.ts';
-import { describe, KINDS, withoutChance, World, type Action, type ClientPlan, type Kind, type Plan } from './world.ts';
+import type { Table } from '../../src/store/store.ts';
+import { describe, KINDS, withoutChance, World, type Action, type Client, type ClientPlan, type Kind, type Life, type Plan } from './world.ts';
 
 const RUNS = Number(process.env['ROOKERY_MODEL_RUNS'] ?? 25);
 const FIRST_SEED = Number(process.env['ROOKERY_MODEL_SEED'] ?? 1);
@@ -40,13 +42,15 @@ interface Flavour {
 
 const CRASHES: readonly Kind[] = ['crash_account', 'crash_c2s'];
 const DISK: readonly Kind[] = ['store_down', 'store_up'];
+const ADMIN: readonly Kind[] = ['recreate'];
 
 const FLAVOURS: readonly Flavour[] = [
-  { name: 'networks that fail', withUnmanaged: false, without: [...CRASHES, ...DISK, 'kill'] },
-  { name: 'clients without stream management among the others', withUnmanaged: true, without: [...CRASHES, ...DISK, 'kill'] },
-  { name: 'actors that crash', withUnmanaged: false, without: [...DISK, 'kill'] },
-  { name: 'a server that is killed', withUnmanaged: false, without: [...CRASHES, ...DISK] },
-  { name: 'a disk that is full', withUnmanaged: false, without: [...CRASHES, 'kill'] },
+  { name: 'networks that fail', withUnmanaged: false, without: [...CRASHES, ...DISK, 'kill', ...ADMIN] },
+  { name: 'clients without stream management among the others', withUnmanaged: true, without: [...CRASHES, ...DISK, 'kill', ...ADMIN] },
+  { name: 'actors that crash', withUnmanaged: false, without: [...DISK, 'kill', ...ADMIN] },
+  { name: 'a server that is killed', withUnmanaged: false, without: [...CRASHES, ...DISK, ...ADMIN] },
+  { name: 'a disk that is full', withUnmanaged: false, without: [...CRASHES, 'kill', ...ADMIN] },
+  { name: 'accounts that are removed and come again', withUnmanaged: false, without: [...CRASHES, ...DISK, 'kill'] },
   { name: 'all of it at once', withUnmanaged: true, without: [] },
 ];
 
@@ -68,7 +72,8 @@ function makePlan(choose: Choose, { withUnmanaged, without }: Flavour): Plan {
   for (let n = 1; n <= count; n++) {
     actions.push({ n, kind: kinds[choose(kinds.length)]!, client: choose(12), peer: choose(12), x: choose(1_000), flow: choose(4) });
   }
-  return { accounts, clients, actions };
+  const limits = { offline: choose(3) === 0 ? 5 : 400, mailbox: choose(4) === 0 ? 16 : 1_000, cached: choose(2) === 0 ? 0 : 1_000 };
+  return { limits, accounts, clients, actions };
 }
 
 async function judge(plan: Plan, seed: number): Promise<{ wrongs: string[]; log: readonly string[] }> {
@@ -77,6 +82,8 @@ async function judge(plan: Plan, seed: number): Promise<{ wrongs: string[]; log:
     try {
       await world.run();
       await check(world);
+      await world.fallAsleep();
+      await checkSleep(world);
     } catch (error) {
       world.wrongs.push(`thrown: ${error instanceof Error ? error.stack : String(error)}`);
     }
@@ -88,23 +95,29 @@ async function check(world: World): Promise<void> {
   const { wrongs, store, plan } = world;
   const crashes = world.target.crashes.filter((each) => !each.includes('a drill') && !each.includes('No space is left'));
   for (const crash of crashes) wrongs.push(`an actor crashed: ${crash}`);
-  const logs: LogEntry[][] = [];
-  for (let i = 0; i < plan.accounts; i++) logs.push((await store.list(LOG, world.bareOf(i))).map(({ value }) => value));
+  const logs: NamedEntry[][] = [];
+  for (let i = 0; i < plan.accounts; i++) {
+    const ids = new ArchiveIds((await store.get(LOG_STATE, world.bareOf(i), []))?.key ?? '0'.repeat(22));
+    logs.push((await store.list(LOG, world.bareOf(i))).map(({ value }) => ({ ...value, archiveId: ids.of(value) })));
+  }
 
   checkMessages(world, logs);
-  for (const client of world.clients) for (const [i, life] of client.lives.entries()) checkLife(world, `${client.name}/${i}`, client.account, life, logs);
+  for (const client of world.clients) for (const [i, life] of client.lives.entries()) checkLife(world, client, i, life, logs);
   for (const { id, by, isAnswered, isExcused } of world.requests.values())
     if (!isAnswered && !isExcused) wrongs.push(`the request ${id} of ${by.name} was never answered`);
 
   for (let i = 0; i < plan.accounts; i++) await checkRows(world, i, logs[i]!);
 }
 
-function checkMessages(world: World, logs: readonly (readonly LogEntry[])[]): void {
+/** With its id in the archive. */
+type NamedEntry = LogEntry & { readonly archiveId: string };
+
+function checkMessages(world: World, logs: readonly (readonly NamedEntry[])[]): void {
   const { wrongs, refused, kills, accountCrashes } = world;
   const got = new Set(world.clients.flatMap(({ lives }) => lives.flatMap((life) => life.got.map(({ id }) => id))));
   const accountOf = (jid: string): number => Number(/^a(\d+)@/.exec(jid)![1]);
-  for (const { id, by, life, to, kind, isAcked, isErrorReceived, mayBeLost, mayBeRefused } of world.sent.values()) {
-    if (!DURABLE.has(kind)) continue;
+  for (const { id, by, life, to, kind, isAcked, isErrorReceived, isVoid, mayBeLost, mayBeRefused } of world.sent.values()) {
+    if (!DURABLE.has(kind) || isVoid) continue;
     const isRefused = isErrorReceived || refused.has(id) || mayBeRefused;
     const [own, theirs] = [by.account, accountOf(to)];
     const out = logs[own]!.filter((entry) => entry.direction !== 'in' && entry.stanza.id === id).length;
@@ -121,18 +134,20 @@ function checkMessages(world: World, logs: readonly (readonly LogEntry[])[]): vo
   }
 }
 
-function checkLife(world: World, name: string, account: number, { got }: { readonly got: World['clients'][number]['lives'][number]['got'] }, logs: readonly (readonly LogEntry[])[]): void {
+function checkLife(world: World, { name: client, account, isManaged }: Client, nth: number, { got }: Life, logs: readonly (readonly NamedEntry[])[]): void {
   const { wrongs } = world;
+  const name = `${client}/${nth}`;
   const seen = new Map<string, number>();
   const last = new Map<unknown, { n: number; id: string }>();
   for (const { id, form, stanzaId, isDelayed } of got) {
     const sent = world.sent.get(id);
-    if (sent === undefined || !DURABLE.has(sent.kind)) continue;
+    if (sent === undefined || !DURABLE.has(sent.kind) || sent.isVoid) continue;
     const times = (seen.get(id) ?? 0) + 1;
     seen.set(id, times);
-    if (times > 1) wrongs.push(`${id} came to ${name} ${times} times${form === 'copy' ? ', as a copy' : ''}`);
+    // Who has none to resume may get again what a crash made the server forget it was given.
+    if (times > 1 && (isManaged || world.accountCrashes + world.kills + world.failures === 0)) wrongs.push(`${id} came to ${name} ${times} times${form === 'copy' ? ', as a copy' : ''}`);
     if (stanzaId !== undefined) {
-      const entry = logs[account]!.find((each) => archiveId(each) === stanzaId);
+      const entry = logs[account]!.find((each) => each.archiveId === stanzaId);
       if (entry?.stanza.id !== id) wrongs.push(`${id} came to ${name} as ${stanzaId}, which is ${entry?.stanza.id ?? 'nothing'} in the archive`);
     } else if (!logs[account]!.some((each) => each.stanza.id === id)) {
       wrongs.push(`${id} came to ${name} and is not in its log`);
@@ -153,7 +168,7 @@ async function checkRows(world: World, account: number, log: readonly LogEntry[]
   const last = new Map<string, number>();
   for (const { direction, stanza } of log) {
     const sent = world.sent.get(stanza.id ?? '');
-    if (sent === undefined) continue;
+    if (sent === undefined || sent.isVoid) continue;
     const key = `${direction} ${sent.by.name}`;
     if ((last.get(key) ?? 0) > sent.n && (direction !== 'in' || !sent.mayBeLate)) wrongs.push(`${sent.id} is out of order in the log of ${bare}`);
     last.set(key, sent.n);
@@ -168,6 +183,22 @@ async function checkRows(world: World, account: number, log: readonly LogEntry[]
   const ended = await store.list(ENDED, bare);
   if (ended.length > 8) wrongs.push(`${bare} remembers ${ended.length} sessions that are over`);
   if (managed > 0 && (await store.get(AWAKE, bare, [])) === undefined) wrongs.push(`${bare} has sessions and would not be woken`);
+}
+
+/** Nobody is there, nothing is under way, nothing is owed: no rows but those of the log. */
+async function checkSleep(world: World): Promise<void> {
+  const { wrongs, store, plan, target } = world;
+  for (let i = 0; i < plan.accounts; i++) {
+    const bare = world.bareOf(i);
+    for (const table of [AWAKE, PENDING, SESSIONS, TAKEN]) {
+      const rows = await store.list<unknown>(table as Table<unknown>, bare);
+      if (rows.length > 0) wrongs.push(`${bare} has gone, but not its ${rows.length} rows of ${table.name}`);
+    }
+  }
+  for (const kind of ['account', 'c2s']) {
+    const left = target.kernel.list({ kind });
+    if (left.length > 0) wrongs.push(`${left.length} actors of kind ${kind} are left`);
+  }
 }
 
 /** The kind of a wrong, so that shrinking stays with it. */
@@ -204,7 +235,7 @@ async function report(plan: Plan, seed: number, wrongs: readonly string[]): Prom
       `c${i} of a${account}${isManaged ? '' : ' without stream management'}${isLazy ? ', lazy' : ''}${isResumable ? '' : ', not resumable'}`,
   );
   const told = process.env['ROOKERY_MODEL_LOG'] === undefined ? [] : log;
-  return [`seed ${seed}`, ...clients, ...short.actions.map(describe), ...left, `(at first: ${wrongs.join('; ').slice(0, 600)})`, ...told].join('\n');
+  return [`seed ${seed}, ${JSON.stringify(short.limits)}`, ...clients, ...short.actions.map(describe), ...left, `(at first: ${wrongs.join('; ').slice(0, 600)})`, ...told].join('\n');
 }
 
 for (const [index, flavour] of FLAVOURS.entries()) {

@@ -17,8 +17,9 @@ const STANZA_ID = 'urn:xmpp:sid:0';
 const DELAY = 'urn:xmpp:delay';
 const CARBONS = 'urn:xmpp:carbons:2';
 const PASSWORD = 'a secret';
-export const RESUME_MS = 120_000;
-const MAX_OFFLINE = 40;
+export const RESUME_MS = 60_000;
+/** So long a connection may be silent. */
+const IDLE_MS = 60_000;
 
 export const KINDS = [
   'chat',
@@ -37,6 +38,7 @@ export const KINDS = [
   'ack',
   'cut',
   'half_open',
+  'stall',
   'resume',
   'resume_stale',
   'bind',
@@ -49,6 +51,7 @@ export const KINDS = [
   'crash_account',
   'crash_c2s',
   'kill',
+  'recreate',
   'store_down',
   'store_up',
   'settle',
@@ -79,6 +82,14 @@ export interface ClientPlan {
 }
 
 export interface Plan {
+  readonly limits: {
+    /** Messages that wait for an account at most. */
+    readonly offline: number;
+    /** Of an actor's mailbox. */
+    readonly mailbox: number;
+    /** Accounts without sessions that stay in memory. */
+    readonly cached: number;
+  };
   readonly accounts: number;
   readonly clients: readonly ClientPlan[];
   readonly actions: readonly Action[];
@@ -98,6 +109,8 @@ export interface Sent {
   mayBeLost: boolean;
   /** A session of the recipient has ended since: it may have been for that one first. */
   mayBeLate: boolean;
+  /** Its sender or recipient is another account by now. */
+  isVoid: boolean;
   /** A crash may have hit it, on the way from its client. */
   mayBeRefused: boolean;
 }
@@ -169,6 +182,10 @@ export class World {
   readonly sent = new Map<string, Sent>();
   readonly requests = new Map<string, Request>();
   readonly refused = (refused = new Set<string>());
+  /** Accounts with a session without stream management that is over for its client, maybe not for the server. */
+  readonly leaky = new Set<string>();
+  /** Accounts where messages may have waited while others came. */
+  readonly delaying = new Set<string>();
   readonly wrongs: string[] = [];
   readonly log: string[] = [];
   isFailing = false;
@@ -198,11 +215,12 @@ export class World {
   }
 
   private options() {
+    const { offline, mailbox, cached } = this.plan.limits;
     return {
       config: {
-        accounts: { maxOfflineMessages: MAX_OFFLINE },
-        c2s: { resumeMs: RESUME_MS },
-        limits: { sessionsPerAccount: 20 },
+        accounts: { maxOfflineMessages: offline },
+        c2s: { resumeMs: RESUME_MS, idleMs: IDLE_MS },
+        limits: { sessionsPerAccount: 20, mailboxMessages: mailbox, cachedAccounts: cached },
       },
     } as const;
   }
@@ -268,6 +286,29 @@ export class World {
     await this.flow(1);
   }
 
+  /** The account is another one from now on, of the same name. */
+  private async recreate({ account, bare }: Client): Promise<void> {
+    if (this.isFailing) return;
+    await this.insist(() => this.target.removeAccount(`a${account}`, PASSWORD));
+    for (const client of this.clients) if (client.account === account) client.abandon(true);
+    for (const sent of this.sent.values()) if (sent.by.account === account || sent.to.startsWith(bare)) sent.isVoid = true;
+    this.excuse();
+    await this.insist(() => this.target.createAccount(`a${account}`, PASSWORD));
+  }
+
+  /** The account may just crash. */
+  private async insist(ask: () => Promise<void>): Promise<void> {
+    for (let tries = 0; tries < 5; tries++) {
+      const isDone = ask().then(
+        () => true,
+        () => false,
+      );
+      await this.rest();
+      if (await isDone) return;
+      await this.advance(3_000);
+    }
+  }
+
   async act({ n, kind, client: from, peer: to, x }: Action): Promise<void> {
     const client = this.clients[from % this.clients.length]!;
     const peer = this.clients[to % this.clients.length]!;
@@ -291,8 +332,8 @@ export class World {
         client.says(n, kind, peer.bare, `type='chat'`, `<active xmlns='http://jabber.org/protocol/chatstates'/>`);
         break;
       case 'burst': {
-        const count = x % 7 === 0 ? 60 : 2 + (x % 9);
-        for (let i = 0; i < count; i++) client.says(n + i / 100, kind, peer.bare, `type='chat'`, '<body>b</body>');
+        const count = x % 23 === 0 ? 150 : x % 7 === 0 ? 60 : 2 + (x % 9);
+        for (let i = 0; i < count; i++) client.says(n + i / 1_000, kind, peer.bare, `type='chat'`, '<body>b</body>');
         break;
       }
       case 'available':
@@ -322,8 +363,12 @@ export class World {
       case 'half_open':
         client.isMute = client.isOnline;
         break;
+      case 'stall':
+        client.connection?.stall();
+        client.isStalled = client.isOnline;
+        break;
       case 'resume':
-        if (client.isOnline && !client.isMute) break;
+        if (client.isOnline && !client.isMute && !client.isStalled) break;
         await client.connect();
         break;
       case 'resume_stale':
@@ -359,6 +404,7 @@ export class World {
         if (ref === undefined) break;
         this.accountCrashes++;
         this.excuse();
+        client.crashed = 6;
         this.target.kernel.crash(ref, new Error('a drill'), x % 2 === 0 ? 'now' : 'next_message');
         break;
       }
@@ -372,6 +418,9 @@ export class World {
       }
       case 'kill':
         await this.kill();
+        break;
+      case 'recreate':
+        await this.recreate(client);
         break;
       case 'store_down':
         this.isFailing = true;
@@ -412,7 +461,7 @@ export class World {
     await this.advance(8_000);
     for (let round = 0; round < 3; round++) {
       for (const client of this.clients) {
-        if (!client.isOnline || client.isMute) await client.connect();
+        if (!client.isOnline || client.isMute || client.isStalled) await client.connect();
         await this.rest();
       }
       await this.advance(3_000);
@@ -425,12 +474,21 @@ export class World {
       client.acks();
       await this.rest();
     }
-    for (let left = RESUME_MS + 20_000; left > 0; left -= 10_000) {
+    for (let left = RESUME_MS + 2 * IDLE_MS + 30_000; left > 0; left -= 10_000) {
       await this.advance(10_000, 5_000);
       for (const client of this.clients) client.acks();
     }
     for (const client of this.clients) if (client.isManaged) client.raw(`<r xmlns='${SM}'/>`);
     await this.advance(2_000);
+  }
+
+  /** Everybody leaves in order, and the server forgets them. */
+  async fallAsleep(): Promise<void> {
+    for (const client of this.clients) {
+      client.leaves();
+      await this.rest();
+    }
+    await this.advance(70_000, 5_000);
   }
 }
 
@@ -450,6 +508,8 @@ export class Client {
   isOnline = false;
   /** Its packets get nowhere, in either direction, and nobody knows yet. */
   isMute = false;
+  /** It reads nothing. */
+  isStalled = false;
   isAuthenticated = false;
   life: Life | undefined = undefined;
   readonly lives: Life[] = [];
@@ -513,6 +573,7 @@ export class Client {
         const proof = Buffer.from(`\0a${this.account}\0${PASSWORD}`).toString('base64');
         this.connection!.write(`<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>${proof}</auth>`);
       } else if (this.life?.token !== undefined) {
+        this.life.ackedByMe = this.life.h;
         this.connection!.write(`<resume xmlns='${SM}' previd='${this.life.token}' h='${this.life.h}'/>`);
       } else {
         this.binds();
@@ -521,15 +582,15 @@ export class Client {
       this.isAuthenticated = true;
       restart();
     } else if (name === 'failure') {
-      this.world.wrongs.push(`${this.name} cannot log in`);
-      this.lost();
+      this.lost(); // the account has just crashed, or its disk is full
+
     } else if (name === 'error' && ns.endsWith('streams')) {
       if (childOf(element, 'undefined-condition') !== undefined) this.world.wrongs.push(`${this.name}: the server denies what was acknowledged`);
       this.lost();
     } else if (ns === SM) {
       this.takesManagement(element);
-    } else if (!this.isOnline) {
-      if (attrs['id'] === 'bind') this.bound(attrs['type'] === 'result');
+    } else if (attrs['id'] === 'bind') {
+      this.bound(attrs['type'] === 'result');
     } else {
       this.takesStanza(element);
     }
@@ -605,7 +666,8 @@ export class Client {
   }
 
   private takesStanza(element: XmlElement): void {
-    const life = this.life!;
+    const { life } = this;
+    if (life === undefined) return;
     const { name, attrs } = element;
     const got = name === 'message' ? gotOf(element, this.bare) : undefined;
     if (life.isCounting) {
@@ -640,8 +702,9 @@ export class Client {
       kind,
       isAcked: false,
       isErrorReceived: false,
-      mayBeLost: false,
-      mayBeLate: false,
+      isVoid: false,
+      mayBeLost: this.world.leaky.has(to.split('/')[0]!),
+      mayBeLate: this.world.delaying.has(to.split('/')[0]!),
       mayBeRefused: this.crashed > 0,
     });
     this.send(`<message id='${id}' to='${to}' ${attrs}>${content}</message>`, id);
@@ -652,7 +715,7 @@ export class Client {
     if (life === undefined || !this.isOnline || this.isMute) return;
     const id = `q${n}`;
     const isToPeer = peer !== undefined;
-    this.world.requests.set(id, { id, by: this, life, isToPeer, isAnswered: false, isExcused: isToPeer && !peer.isManaged });
+    this.world.requests.set(id, { id, by: this, life, isToPeer, isAnswered: false, isExcused: isToPeer && (!peer.isManaged || this.world.isFailing || this.world.clients.some(({ crashed }) => crashed > 0)) });
     this.send(`<iq type='get' id='${id}' to='${to}'><ping xmlns='urn:xmpp:ping'/></iq>`);
   }
 
@@ -661,6 +724,7 @@ export class Client {
     const { life } = this;
     if (life === undefined) return;
     if (life.isCounting) life.unacked.push({ xml, id });
+    if (xml.startsWith('<presence') && xml !== '<presence/>') this.mayDelay();
     if (this.isOnline) this.raw(xml);
   }
 
@@ -697,7 +761,7 @@ export class Client {
       if (!this.isMute) connection.destroy();
     }
     const wasOnline = this.isOnline;
-    this.isOnline = this.isMute = false;
+    this.isOnline = this.isMute = this.isStalled = false;
     if (wasOnline && this.life?.token === undefined) this.endLife();
   }
 
@@ -736,11 +800,22 @@ export class Client {
     if (life === undefined || life.hasEnded) return;
     life.hasEnded = true;
     this.life = undefined;
-    for (const sent of world.sent.values()) {
-      if (!sent.to.startsWith(this.bare)) continue;
-      sent.mayBeLate = true;
-      if (!this.isManaged) sent.mayBeLost = true;
-    }
+    this.mayDelay();
+    if (this.isManaged) return this.excuse(life);
+    world.leaky.add(this.bare);
+    for (const sent of world.sent.values()) if (sent.to.startsWith(this.bare)) sent.mayBeLost = true;
+    this.excuse(life);
+  }
+
+  /** What comes now may wait for a session that is over for its client, or for one that takes messages. */
+  private mayDelay(): void {
+    const { world } = this;
+    world.delaying.add(this.bare);
+    for (const sent of world.sent.values()) if (sent.to.startsWith(this.bare)) sent.mayBeLate = true;
+  }
+
+  private excuse(life: Life): void {
+    const { world } = this;
     for (const request of world.requests.values()) if (request.life === life) request.isExcused = true;
   }
 }

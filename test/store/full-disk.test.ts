@@ -114,7 +114,7 @@ test('a store closed while LMDB has no room keeps its journals, refuses to open 
   await store.close();
 });
 
-test('a disk that is full or read-only when the store is opened: refused with what to do, and nothing is changed', { skip }, async () => {
+test('a disk that is full or read-only when the store is opened: refused with what to do, and nothing is lost', { skip }, async () => {
   using disk = SmallDisk.mount(4);
   disk.fill();
   await assert.rejects(openLmdb({ path: join(disk.path, 'store') }), FULL, 'there was none');

@@ -1,0 +1,38 @@
+/** Everything the store has of an account, as it is read when the account is loaded. */
+import { loadLog, type LogImage } from '../log/log.ts';
+import { AWAKE, type PendingRow } from '../log/segment.ts';
+import type { Row } from '../store/store.ts';
+import type { BareJid } from '../xmpp/jid.ts';
+import { loadAccount, type AccountImage } from './accounts.ts';
+import type { Host } from './host.ts';
+import type { AccountSlot } from './module.ts';
+import { loadPending } from './pending.ts';
+import { ENDED, SESSIONS, TAKEN, type EndedRow, type SessionRow } from './session-rows.ts';
+
+/** What a load brings: the account's own rows, its log, its sessions and its modules' state. */
+export interface Loaded {
+  readonly image: AccountImage;
+  readonly log: LogImage;
+  readonly pending: ReadonlyMap<number, PendingRow>;
+  readonly sessions: readonly Row<SessionRow>[];
+  readonly taken: readonly Row<number>[];
+  readonly ended: readonly Row<EndedRow>[];
+  readonly isAwake: boolean;
+  readonly slots: ReadonlyMap<AccountSlot<unknown>, unknown>;
+}
+
+export async function loadAll(host: Host, bare: BareJid): Promise<Loaded> {
+  const { store } = host.services;
+  const image = await loadAccount(store, bare);
+  const log = await loadLog(store, bare);
+  const pending = await loadPending(store, bare);
+  const sessions = await store.list(SESSIONS, bare);
+  const taken = await store.list(TAKEN, bare);
+  const ended = await store.list(ENDED, bare);
+  const isAwake = (await store.get(AWAKE, bare, [])) !== undefined;
+  const slots = new Map<AccountSlot<unknown>, unknown>();
+  for (const module of host.modules) {
+    for (const slot of (module.slots ?? []) as readonly AccountSlot<unknown>[]) slots.set(slot, await slot.load(store, bare, host));
+  }
+  return { image, log, pending, sessions, taken, ended, isAwake, slots };
+}

@@ -1,0 +1,44 @@
+/** Whose stanzas are not answered for yet, because the commits their effects wait for are under way. */
+import type { KernelEvent } from '../kernel/actor.ts';
+import type { Commit } from '../store/store.ts';
+import type { Stanza } from '../xmpp/stanza.ts';
+import { isStanza, type AccountMessage } from './messages.ts';
+
+/** Bounded by the kernel's `maxHeldTurns`. */
+export class Unsettled {
+  /** The commit that everything said now waits for. */
+  private last: Commit | undefined = undefined;
+  private readonly stanzas: { readonly commit: Commit; readonly stanza: Stanza }[] = [];
+
+  /** Everything from now on waits for `commit`, too. */
+  hold(commit: Commit): void {
+    this.last = commit;
+  }
+
+  /** The turn that handled `event` is over. What other accounts owe is not noted: it comes again. */
+  note(event: AccountMessage | KernelEvent): void {
+    if (this.last === undefined) return;
+    if (isDone(this.last)) {
+      this.last = undefined;
+      this.stanzas.length = 0;
+      return;
+    }
+    let done = 0;
+    while (done < this.stanzas.length && isDone(this.stanzas[done]!.commit)) done++;
+    if (done > 0) this.stanzas.splice(0, done);
+    if (event.kind === 'client_stanza') this.noteStanza(event.stanza);
+    else if (event.kind === 'undelivered') this.noteStanza(event.push.stanza);
+    else if (isStanza(event)) this.noteStanza(event);
+  }
+
+  noteStanza(stanza: Stanza): void {
+    if (this.last !== undefined) this.stanzas.push({ commit: this.last, stanza });
+  }
+
+  /** Those of commits that have failed, or of which nothing is known. */
+  *doubtful(): Generator<Stanza> {
+    for (const { commit, stanza } of this.stanzas) if (!isDone(commit)) yield stanza;
+  }
+}
+
+const isDone = ({ settled, error }: Commit): boolean => settled && error === undefined;
