@@ -116,7 +116,10 @@ export class SmClient {
     const watcher = (): void => {
       if (isTrue()) done.resolve();
     };
-    const timer = setTimeout(() => done.reject(new Error(`${this.local}: not within ${WAIT_MS} ms: ${what}; last: ${this.received.slice(-3).join('')}`)), WAIT_MS);
+    const timer = setTimeout(
+      () => done.reject(new Error(`${this.local}: not within ${WAIT_MS} ms: ${what}; last: ${this.received.slice(-3).join('')}`)),
+      WAIT_MS,
+    );
     this.watchers.add(watcher);
     try {
       await done.promise;
@@ -144,7 +147,9 @@ export class SmClient {
     const salted = pbkdf2Sync(this.password, Buffer.from(s, 'base64'), Number(i), 32, 'sha256');
     const clientKey = createHmac('sha256', salted).update('Client Key').digest();
     const final = `c=biws,r=${r}`;
-    const signature = createHmac('sha256', createHash('sha256').update(clientKey).digest()).update(`${bare},${challenge},${final}`).digest();
+    const signature = createHmac('sha256', createHash('sha256').update(clientKey).digest())
+      .update(`${bare},${challenge},${final}`)
+      .digest();
     const proof = clientKey.map((byte, at) => byte ^ signature[at]!);
     const response = base64(`${final},p=${Buffer.from(proof).toString('base64')}`);
     const end = await this.ask(`<response xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>${response}</response>`, /<success[^>]*>|<\/failure>/);

@@ -15,7 +15,9 @@ export class SmallDisk implements Disposable {
 
   /** Over the directory, whose files it hides; or in a new one. */
   static mount(mebibytes: number, path = mkdtempSync(join(tmpdir(), 'rookery-disk-'))): SmallDisk {
-    const { status, stderr } = spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${mebibytes}m,mode=700`, 'tmpfs', path], { encoding: 'utf8' });
+    const { status, stderr } = spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${mebibytes}m,mode=700`, 'tmpfs', path], {
+      encoding: 'utf8',
+    });
     if (status !== 0) throw new Error(`cannot mount a tmpfs: ${stderr}`);
     return new SmallDisk(path);
   }

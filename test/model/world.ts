@@ -6,7 +6,10 @@
 import crypto from 'node:crypto';
 import { syncBuiltinESMExports } from 'node:module';
 import { Account } from '../../src/core/account.ts';
+import { derive } from '../../src/pool.ts';
+import type { AccountRequest } from '../../src/server/worker-control.ts';
 import { MemoryStore, openMemory } from '../../src/store/memory.ts';
+import { makeJid } from '../../src/xmpp/jid.ts';
 import type { Stanza } from '../../src/xmpp/stanza.ts';
 import { DOMAIN, startMemoryTarget, type MemoryTarget } from '../harness/memory-target.ts';
 import type { RawConnection } from '../harness/target.ts';
@@ -289,17 +292,17 @@ export class World {
   /** The account is another one from now on, of the same name. */
   private async recreate({ account, bare }: Client): Promise<void> {
     if (this.isFailing) return;
-    await this.insist(() => this.target.removeAccount(`a${account}`, PASSWORD));
+    await this.insist(account, { kind: 'remove_account' });
     for (const client of this.clients) if (client.account === account) client.abandon(true);
     for (const sent of this.sent.values()) if (sent.by.account === account || sent.to.startsWith(bare)) sent.isVoid = true;
     this.excuse();
-    await this.insist(() => this.target.createAccount(`a${account}`, PASSWORD));
+    await this.insist(account, { kind: 'create_account', scram: await derive({ password: PASSWORD, iterations: 1 }) });
   }
 
   /** The account may just crash. */
-  private async insist(ask: () => Promise<void>): Promise<void> {
+  private async insist(account: number, request: AccountRequest): Promise<void> {
     for (let tries = 0; tries < 5; tries++) {
-      const isDone = ask().then(
+      const isDone = this.target.runtime.ask(makeJid(`a${account}`, DOMAIN)!.bare, request).then(
         () => true,
         () => false,
       );

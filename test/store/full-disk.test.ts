@@ -21,7 +21,10 @@ async function fillRows(store: LmdbStore, from: number, count: number, bytes: nu
   const kept: number[] = [];
   for (let i = from; i < from + count; i++) {
     const commit = store.commit(new Batch('a@x').put(lines, [i], `${i} `.repeat(bytes / 4)));
-    await commit.promise.then(() => kept.push(i), (error: unknown) => assert.equal((error as { code?: string }).code, 'ERR_STORE_FULL'));
+    await commit.promise.then(
+      () => kept.push(i),
+      (error: unknown) => assert.equal((error as { code?: string }).code, 'ERR_STORE_FULL'),
+    );
   }
   return kept;
 }
@@ -43,7 +46,11 @@ test('the journal meets it: the group is refused and leaves nothing; the next on
   disk.fill();
   const meanwhile = await fillRows(store, 10, 20, 3_000);
   assert.ok(meanwhile.length < 3, 'what was left of the last page');
-  assert.deepEqual((await store.list(lines, 'a@x')).map(({ key }) => key[0]), [...kept, ...meanwhile], 'what was refused is not read');
+  assert.deepEqual(
+    (await store.list(lines, 'a@x')).map(({ key }) => key[0]),
+    [...kept, ...meanwhile],
+    'what was refused is not read',
+  );
   disk.free();
   const after = await fillRows(store, 30, 10, 3_000);
   assert.equal(after.length, 10);
@@ -74,45 +81,59 @@ test('a new segment of the journal meets it: nothing of either is lost', { skip 
   assert.deepEqual(await rowsOf(disk.path), kept);
 });
 
-test('LMDB meets it: reads and what the journal has room for go on, trouble is told once and over once, nothing is lost', { skip }, async () => {
-  using disk = SmallDisk.mount(8);
-  const told: (string | undefined)[] = [];
-  const over = Promise.withResolvers<void>();
-  const onTrouble: LmdbOptions['onTrouble'] = (error) => {
-    told.push(error?.code);
-    if (error === undefined) over.resolve();
-  };
-  const store = await openLmdb({ path: disk.path, applyIntervalMs: 3_600_000, applyRows: 20, onTrouble });
-  const kept = await fillRows(store, 0, 100, 10_000);
-  assert.equal(kept.length, 100);
-  disk.fill(300_000);
-  await assert.rejects(store.partitions(lines), FULL);
-  kept.push(...(await fillRows(store, 100, 5, 1_000))); // LMDB may have taken what was left
-  await assert.rejects(store.partitions(lines), FULL);
-  assert.deepEqual((await store.list(lines, 'a@x')).map(({ key }) => key[0]), kept);
-  disk.free();
-  await over.promise; // by itself
-  assert.deepEqual(await store.partitions(lines), ['a@x']);
-  assert.deepEqual(told, ['ERR_STORE_FULL', undefined]);
-  await store.close();
-  assert.deepEqual(await rowsOf(disk.path), kept);
-});
+test(
+  'LMDB meets it: reads and what the journal has room for go on, trouble is told once and over once, nothing is lost',
+  { skip },
+  async () => {
+    using disk = SmallDisk.mount(8);
+    const told: (string | undefined)[] = [];
+    const over = Promise.withResolvers<void>();
+    const onTrouble: LmdbOptions['onTrouble'] = (error) => {
+      told.push(error?.code);
+      if (error === undefined) over.resolve();
+    };
+    const store = await openLmdb({ path: disk.path, applyIntervalMs: 3_600_000, applyRows: 20, onTrouble });
+    const kept = await fillRows(store, 0, 100, 10_000);
+    assert.equal(kept.length, 100);
+    disk.fill(300_000);
+    await assert.rejects(store.partitions(lines), FULL);
+    kept.push(...(await fillRows(store, 100, 5, 1_000))); // LMDB may have taken what was left
+    await assert.rejects(store.partitions(lines), FULL);
+    assert.deepEqual(
+      (await store.list(lines, 'a@x')).map(({ key }) => key[0]),
+      kept,
+    );
+    disk.free();
+    await over.promise; // by itself
+    assert.deepEqual(await store.partitions(lines), ['a@x']);
+    assert.deepEqual(told, ['ERR_STORE_FULL', undefined]);
+    await store.close();
+    assert.deepEqual(await rowsOf(disk.path), kept);
+  },
+);
 
-test('a store closed while LMDB has no room keeps its journals, refuses to open while that is so, and then has everything', { skip }, async () => {
-  using disk = SmallDisk.mount(8);
-  let store = await openLmdb({ path: disk.path, applyIntervalMs: 3_600_000 });
-  const kept = await fillRows(store, 0, 100, 10_000);
-  disk.fill(100_000);
-  await store.close();
-  await assert.rejects(openLmdb({ path: disk.path }), FULL);
-  await assert.rejects(openLmdb({ path: disk.path }), FULL, 'once more');
-  disk.free();
-  const opened = await openLmdbVerbose({ path: disk.path });
-  ({ store } = opened);
-  assert.equal(opened.recovery?.groups, 100);
-  assert.deepEqual((await store.list(lines, 'a@x')).map(({ key }) => key[0]), kept);
-  await store.close();
-});
+test(
+  'a store closed while LMDB has no room keeps its journals, refuses to open while that is so, and then has everything',
+  { skip },
+  async () => {
+    using disk = SmallDisk.mount(8);
+    let store = await openLmdb({ path: disk.path, applyIntervalMs: 3_600_000 });
+    const kept = await fillRows(store, 0, 100, 10_000);
+    disk.fill(100_000);
+    await store.close();
+    await assert.rejects(openLmdb({ path: disk.path }), FULL);
+    await assert.rejects(openLmdb({ path: disk.path }), FULL, 'once more');
+    disk.free();
+    const opened = await openLmdbVerbose({ path: disk.path });
+    ({ store } = opened);
+    assert.equal(opened.recovery?.groups, 100);
+    assert.deepEqual(
+      (await store.list(lines, 'a@x')).map(({ key }) => key[0]),
+      kept,
+    );
+    await store.close();
+  },
+);
 
 test('a disk that is full or read-only when the store is opened: refused with what to do, and nothing is lost', { skip }, async () => {
   using disk = SmallDisk.mount(4);
@@ -148,6 +169,8 @@ test('threads that begin to read on a full disk do not end the process: the lock
   await store.close();
   // As it is after a restore, and as earlier releases left it: without room for more than a few readers.
   fs.rmSync(join(disk.path, 'store.mdb-lock'));
-  const { status, signal, stdout } = spawnSync(process.execPath, [MANY_READERS, disk.path, join(disk.path, 'filler')], { encoding: 'utf8' });
+  const { status, signal, stdout } = spawnSync(process.execPath, [MANY_READERS, disk.path, join(disk.path, 'filler')], {
+    encoding: 'utf8',
+  });
   assert.deepEqual([status, signal, stdout], [0, null, '200 readers\n']);
 });

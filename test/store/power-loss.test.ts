@@ -63,7 +63,12 @@ class Recorder {
       },
       writeSync: ((file: number, buffer: Buffer, offset: number, length: number, position: number) => {
         const written = fs.writeSync(file, buffer, offset, length, position);
-        events.push({ kind: 'written', file: names.get(file)!, at: position, bytes: Buffer.from(buffer.subarray(offset, offset + written)) });
+        events.push({
+          kind: 'written',
+          file: names.get(file)!,
+          at: position,
+          bytes: Buffer.from(buffer.subarray(offset, offset + written)),
+        });
         return written;
       }) as typeof fs.writeSync,
       ftruncateSync: (file, length) => {
@@ -148,7 +153,8 @@ function disk(events: readonly Event[], until: number, keeps: () => boolean, pat
       contents.set(event.file, written(before, event.at, event.bytes, isSynced ? () => true : keeps));
     } else if (event.kind === 'cut') {
       const before = contents.get(event.file);
-      if (before !== undefined && (number < (syncedAt.get(event.file) ?? 0) || keeps())) contents.set(event.file, before.subarray(0, event.length));
+      if (before !== undefined && (number < (syncedAt.get(event.file) ?? 0) || keeps()))
+        contents.set(event.file, before.subarray(0, event.length));
     }
   });
   fs.rmSync(path, { recursive: true, force: true });
@@ -180,7 +186,12 @@ interface History {
 }
 
 /** Commits batches, some of which delete or erase, with the applier at work in between, and reads by a second opener. */
-async function record(path: string, options: Partial<LmdbOptions>, next: (below: number) => number, afterBatch?: () => Promise<void>): Promise<History> {
+async function record(
+  path: string,
+  options: Partial<LmdbOptions>,
+  next: (below: number) => number,
+  afterBatch?: () => Promise<void>,
+): Promise<History> {
   const recorder = new Recorder();
   using _ = recorder.watchData(path);
   const states = new Map(PARTITIONS.map((partition) => [partition, [new Map<number, string>()]]));
@@ -282,17 +293,21 @@ test('sync=disk: whenever the power goes, every settled commit is there, and eac
   assert.ok(opened > 200, `${opened} disks`);
 });
 
-test('sync=process: whenever the power goes, each partition is in a state it had, and has what was settled before the last sync', { skip }, async () => {
-  const next = random(SEED + 1);
-  const history = await inDirectory((path) =>
-    record(path, { sync: 'process', syncIntervalMs: 1 }, next, async () => {
-      if (next(4) === 0) await new Promise<void>((resolve) => setImmediate(resolve));
-    }),
-  );
-  // A sync of a journal's file and of its name holds what was settled when it began.
-  const opened = await replay(history, next, (until) => promisedBySync(history.events, until));
-  assert.ok(opened > 150, `${opened} disks`);
-});
+test(
+  'sync=process: whenever the power goes, each partition is in a state it had, and has what was settled before the last sync',
+  { skip },
+  async () => {
+    const next = random(SEED + 1);
+    const history = await inDirectory((path) =>
+      record(path, { sync: 'process', syncIntervalMs: 1 }, next, async () => {
+        if (next(4) === 0) await new Promise<void>((resolve) => setImmediate(resolve));
+      }),
+    );
+    // A sync of a journal's file and of its name holds what was settled when it began.
+    const opened = await replay(history, next, (until) => promisedBySync(history.events, until));
+    assert.ok(opened > 150, `${opened} disks`);
+  },
+);
 
 /** Of the journal the commits went to: what was settled when the last completed sync of its current segment began, if its name is synced. */
 function promisedBySync(events: readonly Event[], until: number): ReadonlyMap<string, number> {
@@ -307,8 +322,7 @@ function promisedBySync(events: readonly Event[], until: number): ReadonlyMap<st
   });
   // Everything up to the first write that is not safe is.
   const unsafe = past.findIndex(
-    (event, number) =>
-      event.kind === 'written' && (number >= (syncedAt.get(event.file) ?? 0) || made.get(event.file)! >= namesSyncedAt),
+    (event, number) => event.kind === 'written' && (number >= (syncedAt.get(event.file) ?? 0) || made.get(event.file)! >= namesSyncedAt),
   );
   return settledBefore(events, unsafe < 0 ? until : unsafe);
 }

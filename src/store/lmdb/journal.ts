@@ -47,7 +47,10 @@ const CHUNK_BYTES = 256 * 1024;
 const MAX_SPARE_CHUNKS = 16;
 
 /** What of `node:fs` the journal writes with; tests put failures in. */
-export type JournalFiles = Pick<typeof nodeFs, 'openSync' | 'writeSync' | 'ftruncateSync' | 'closeSync' | 'fdatasync' | 'fsync' | 'fsyncSync'>;
+export type JournalFiles = Pick<
+  typeof nodeFs,
+  'openSync' | 'writeSync' | 'ftruncateSync' | 'closeSync' | 'fdatasync' | 'fsync' | 'fsyncSync'
+>;
 
 /** What a journal's file names say. */
 export interface JournalName {

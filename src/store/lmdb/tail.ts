@@ -3,7 +3,16 @@ import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { StoreError } from '../errors.ts';
-import { CLOSE, FILE_HEADER_BYTES, JOURNAL_FORMAT, MAGIC, OLD_HEADER_BYTES, RECORD_HEADER_BYTES, segmentName, UNCERTAIN } from './journal.ts';
+import {
+  CLOSE,
+  FILE_HEADER_BYTES,
+  JOURNAL_FORMAT,
+  MAGIC,
+  OLD_HEADER_BYTES,
+  RECORD_HEADER_BYTES,
+  segmentName,
+  UNCERTAIN,
+} from './journal.ts';
 import type { JournalFiles, JournalName } from './journal.ts';
 
 /** Read at once, so that many small records cost one read(2). */
@@ -57,7 +66,12 @@ export class Tail {
   /** Files that are read to their ends, and not synced. */
   readonly #passed: number[] = [];
 
-  constructor(directory: string, name: JournalName, { segment, offset, tick }: Position, { fdatasync }: Pick<JournalFiles, 'fdatasync'> = fs) {
+  constructor(
+    directory: string,
+    name: JournalName,
+    { segment, offset, tick }: Position,
+    { fdatasync }: Pick<JournalFiles, 'fdatasync'> = fs,
+  ) {
     this.#directory = directory;
     this.name = name;
     this.#sync = fdatasync;
