@@ -19,6 +19,7 @@ import { comeBack } from './giving.ts';
 import type { Loaded } from './image.ts';
 import { takeIn } from './loading.ts';
 import { salvage } from './salvage.ts';
+import { PROBE, probe } from './store-trouble.ts';
 import { acknowledge, enable, expire, ready, resume } from './stream-management.ts';
 import { handlerFor, refusalFor, reply } from './iq.ts';
 import {
@@ -135,10 +136,10 @@ function active(account: Account, event: AccountEvent, turn: Turn<AccountMessage
       refusalFromClient(account, event);
       break;
     case 'forward':
-      arrived(account, event);
+      if (!account.isStoreFailing) arrived(account, event); // else it comes again
       break;
     case 'forward_again':
-      arrivedAgain(account, event);
+      if (!account.isStoreFailing) arrivedAgain(account, event);
       break;
     case 'forwarded':
       account.outbox.confirmed(turn, account.bare, event.by, event.position, account.now);
@@ -231,6 +232,9 @@ function timeOut(account: Account, name: string): void {
       break;
     case 'idle':
       if (!account.hasSessions) unload(account);
+      break;
+    case PROBE:
+      probe(account);
       break;
     case 'confirm':
       confirm(account);

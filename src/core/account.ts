@@ -111,6 +111,8 @@ export class Account implements AccountContext {
   readonly unanswered = new Set<Stanza>();
   /** When the store last failed this account; see `account-machine.ts`. */
   storeFailedAtMs = -Infinity;
+  /** See `store-trouble.ts`. */
+  isStoreFailing = false;
   private resendFrom = Infinity;
   /** Empty until the account is loaded. */
   log = new AccountLog({ state: undefined, tail: [] });
@@ -242,6 +244,10 @@ export class Account implements AccountContext {
   /** To its sessions, or to wait for one; written down if it is worth it and somebody has it then. */
   private receiveMessage(stanza: Stanza, session: Session | undefined, source: number, ownDraft: Draft | undefined): void {
     const message = withoutOwnIds(stanza, this.bare);
+    if (this.isStoreFailing && this.mayLog(message)) {
+      this.returnError(message, new StanzaError('resource-constraint'));
+      return;
+    }
     const outer = { draft: this.draft, recipients: this.recipients };
     const draft = ownDraft ?? (this.mayLog(message) ? beginDraft(this, message, 'in', source, undefined) : undefined);
     if (draft !== undefined) draft.stanza = message;
@@ -300,7 +306,7 @@ export class Account implements AccountContext {
       this.route(stanza);
       return;
     }
-    if (this.outbox.isFull) {
+    if (this.outbox.isFull || this.isStoreFailing) {
       this.returnError(stanza, new StanzaError('resource-constraint'));
       return;
     }
@@ -375,6 +381,10 @@ export class Account implements AccountContext {
   tellTaken(session: Session, isAnswer: boolean): void {
     const { sid, taken, connection } = session;
     if (session.sm !== undefined && session.savedTaken < taken) {
+      if (this.isStoreFailing) {
+        session.isTakenOwed ||= isAnswer;
+        return;
+      }
       if (session.hasUnsavedRequests) session.isDirty = true;
       else this.saveTaken(session);
     }
@@ -559,7 +569,7 @@ export class Account implements AccountContext {
 
   /** From now on something may be under way that a crash would interrupt. */
   stayAwake(): void {
-    if (this.isAwake || this.isTemporary) return;
+    if (this.isAwake || this.isTemporary || this.isStoreFailing) return;
     this.isAwake = true;
     this.put(AWAKE, [], { sinceMs: this.now });
   }
@@ -570,7 +580,7 @@ export class Account implements AccountContext {
 
   /** Ends the turn that handled `event`: writes its changes and keeps its effects until they are durable. */
   finish<S>(next: S, event: AccountMessage | KernelEvent): S | 'loading' {
-    if (!this.isTemporary && !this.isRemoving) this.saveSessions(event);
+    if (!this.isTemporary && !this.isRemoving && !this.isStoreFailing) this.saveSessions(event);
     const { batch } = this;
     this.batch = undefined;
     const state = this.isRemoving ? this.erase() : next;

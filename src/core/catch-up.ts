@@ -23,7 +23,7 @@ const CHUNK_SHARE = 0.25;
  */
 export function handOver(account: Account, except?: Session): void {
   const { pending } = account;
-  if (pending.count === 0 || pending.reader !== undefined) return;
+  if (pending.count === 0 || pending.reader !== undefined || account.isStoreFailing) return;
   for (const session of account.sessions) {
     if (!session.takesMessages || session.connection === undefined || !session.isCountKnown || session === except) continue;
     const { outbound } = session;
@@ -51,6 +51,10 @@ export function catchUp(account: Account, session: Session): void {
     session.isAwaitingAck = true; // it reads, but what it has read it does not say
     return;
   }
+  if (account.isStoreFailing) {
+    sayUnwritten(account, session);
+    return;
+  }
   const items = outbound.waiting.slice(0, CHUNK);
   if (items.length === 0) {
     outbound.isLive = true;
@@ -74,6 +78,14 @@ export function catchUp(account: Account, session: Session): void {
     missing.forEach((item, i) => show(current, session, item, entries[i]));
     if (current.sessionBySid(session.sid) === session) catchUp(current, session);
   });
+}
+
+/** What is in the log leaves under numbers that have to be written first; refusals and the like need not wait for that. */
+function sayUnwritten(account: Account, session: Session): void {
+  const { outbound, connection } = session;
+  const items = outbound.waiting.filter(({ position }) => position === 0);
+  outbound.forgetAll(items);
+  for (const item of items) if (session.connection === connection) send(account, session, item);
 }
 
 /** One chunk, in one turn: what is not needed of it any more goes from the store when, and only when, it leaves. */

@@ -71,6 +71,7 @@ function wait(account: Account, session: Session, item: Item): void {
   item.isDelayed = item.position > 0;
   const { stanza } = item;
   if (session.outbound.wait(item)) {
+    if (account.isStoreFailing && item.position === 0) account.catchUp(session); // a refusal, perhaps
     if (session.outbound.isOverfull) account.dropSession(session, 'slow_consumer');
     return;
   }

@@ -171,6 +171,13 @@ export class Outbound {
     if (at >= 0) this.waiting.splice(at, 1);
   }
 
+  /** They have left otherwise. */
+  forgetAll(items: readonly Item[]): void {
+    const gone = new Set(items);
+    for (const { position } of items) if (position === 0) this.transient--;
+    this.waiting = this.waiting.filter((item) => !gone.has(item));
+  }
+
   /** What was taken out and could not be handed on. */
   waitInFront(items: readonly Item[]): void {
     this.waiting = [...items, ...this.waiting];

@@ -4,6 +4,7 @@ import type { Stanza } from '../xmpp/stanza.ts';
 import type { Account } from './account.ts';
 import { isStanza, type AccountMessage } from './messages.ts';
 import { Session } from './session.ts';
+import { beginTrouble } from './store-trouble.ts';
 
 export type FailureCondition = 'internal-server-error' | 'resource-constraint';
 
@@ -22,6 +23,7 @@ export function salvage(account: Account, old: Account, crashedAt: AccountMessag
   account.isTemporary = old.isTemporary;
   account.isCountedIdle = old.isCountedIdle;
   account.storeFailedAtMs = old.storeFailedAtMs;
+  if (hasStoreFailed || old.isStoreFailing) beginTrouble(account);
   const lost = new Map<Stanza, FailureCondition>();
   for (const stanza of old.unanswered) lost.set(stanza, 'internal-server-error');
   for (const [stanza, condition] of old.failures) lost.set(stanza, condition);

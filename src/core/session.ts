@@ -69,6 +69,8 @@ export class Session {
   hasTakenRow = false;
   /** Requests have come since the store was told of them. */
   hasUnsavedRequests = false;
+  /** The client has asked what was taken, and it could not be written down yet. */
+  isTakenOwed = false;
   /** It goes on being handed what waits when the client has acknowledged what it got. */
   isAwaitingAck = false;
   /** Its row in the store has to be written again. */

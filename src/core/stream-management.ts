@@ -13,7 +13,7 @@ import type { Session } from './session.ts';
 export function enable(account: Account, { replyTo, sid, isResumable, maxSeconds, base }: SmEnable): void {
   const { turn, host } = account;
   const session = account.sessionBySid(sid);
-  if (session === undefined) {
+  if (session === undefined || (account.isStoreFailing && session.sm === undefined)) {
     turn.reply(replyTo, { ok: false } satisfies SmAnswer);
     return;
   }

@@ -1,5 +1,5 @@
 /** What has to be there before anything starts: directories, certificates, the secret of the installation. */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Config } from '../config/config.ts';
 import { OperatorError } from '../kernel/errors.ts';
@@ -41,7 +41,16 @@ export function ensureSecret({ dataDir }: Config): Buffer {
     }
   }
   const secret = makeSecret();
-  writeFileSync(file, secret, { mode: 0o600, flush: true });
+  try {
+    writeFileSync(file, secret, { mode: 0o600, flush: true });
+  } catch (error) {
+    rmSync(file, { force: true }); // half of it would be taken for one
+    throw new OperatorError(
+      'ERR_DATA_DIR',
+      `${file} cannot be written: ${(error as Error).message}. The disk needs some room, and ${dataDir} must belong to the user the server runs as.`,
+      { cause: error },
+    );
+  }
   return secret;
 }
 

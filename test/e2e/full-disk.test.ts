@@ -131,7 +131,7 @@ async function archived(client: SmClient): Promise<string[]> {
 
 const skip = SmallDisk.unavailable();
 /** Known: it then depends on what room the last page of the journal has. */
-const todo = 'a refusal waits behind the row of what was taken (core/loading.ts), which has no room either';
+const todo = 'refusals wait behind the row of the session, which has no room either (core: attach, ready)';
 
 test(
   'a full disk, again and again: each message is kept or refused, sessions resume before, during and after, and service returns',

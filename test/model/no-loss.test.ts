@@ -2,7 +2,7 @@
  * Design §1.1 against generated schedules: nothing that was acknowledged is lost, none of it comes twice to a client that
  * resumes, order holds per sender and recipient, whatever is cut, crashed, killed or full, and whenever.
  *
- * `ROOKERY_MODEL_RUNS` sets how many schedules of each kind are run (default 25), `ROOKERY_MODEL_SEED` the first seed. A
+ * `ROOKERY_MODEL_RUNS` sets how many schedules of each kind are run (default 50), `ROOKERY_MODEL_SEED` the first seed. A
  * schedule that fails is made as short as it gets and printed.
  */
 import assert from 'node:assert/strict';
@@ -12,9 +12,10 @@ import { LOG, type LogEntry } from '../../src/log/entry.ts';
 import { AWAKE, LOG_STATE, PENDING } from '../../src/log/segment.ts';
 import { ENDED, SESSIONS, TAKEN } from '../../src/core/session-rows.ts';
 import type { Table } from '../../src/store/store.ts';
-import { describe, KINDS, withoutChance, World, type Action, type Client, type ClientPlan, type Kind, type Life, type Plan } from './world.ts';
+import type { Client, ClientPlan, Life } from './client.ts';
+import { describe, KINDS, withoutChance, World, type Action, type Kind, type Plan } from './world.ts';
 
-const RUNS = Number(process.env['ROOKERY_MODEL_RUNS'] ?? 25);
+const RUNS = Number(process.env['ROOKERY_MODEL_RUNS'] ?? 50);
 const FIRST_SEED = Number(process.env['ROOKERY_MODEL_SEED'] ?? 1);
 const MAX_SHRINKS = Number(process.env['ROOKERY_MODEL_SHRINKS'] ?? 150);
 
@@ -55,7 +56,17 @@ const FLAVOURS: readonly Flavour[] = [
 ];
 
 /** More of what moves messages. */
-const WEIGHTS: Partial<Record<Kind, number>> = { chat: 6, chat_full: 4, burst: 3, resume: 5, cut: 3, advance: 3, available: 2, settle: 3, ack: 2 };
+const WEIGHTS: Partial<Record<Kind, number>> = {
+  chat: 6,
+  chat_full: 4,
+  burst: 3,
+  resume: 5,
+  cut: 3,
+  advance: 3,
+  available: 2,
+  settle: 3,
+  ack: 2,
+};
 
 function makePlan(choose: Choose, { withUnmanaged, without }: Flavour): Plan {
   const accounts = 2 + choose(3);
@@ -93,7 +104,9 @@ async function judge(plan: Plan, seed: number): Promise<{ wrongs: string[]; log:
 
 async function check(world: World): Promise<void> {
   const { wrongs, store, plan } = world;
-  const crashes = world.target.crashes.filter((each) => !each.includes('a drill') && !each.includes('No space is left'));
+  const crashes = [...world.crashes, ...world.target.crashes].filter(
+    (each) => !each.includes('a drill') && !each.includes('No space is left'),
+  );
   for (const crash of crashes) wrongs.push(`an actor crashed: ${crash}`);
   const logs: NamedEntry[][] = [];
   for (let i = 0; i < plan.accounts; i++) {
@@ -125,7 +138,16 @@ function checkMessages(world: World, logs: readonly (readonly NamedEntry[])[]): 
     if (out > 1) wrongs.push(`${id} is in its sender's log ${out} times`);
     if (into > 1) wrongs.push(`${id} is in its recipient's log ${into} times`);
     // An error may come late to one whose session has ended, go down with the server or find a mailbox full: it is in no log.
-    if (refused.has(id) && plan.limits.mailbox > 16 && isAcked && !isErrorReceived && !got.has(id) && !life.hasEnded && kills === 0 && accountCrashes === 0)
+    if (
+      refused.has(id) &&
+      plan.limits.mailbox > 16 &&
+      isAcked &&
+      !isErrorReceived &&
+      !got.has(id) &&
+      !life.hasEnded &&
+      kills === 0 &&
+      accountCrashes === 0
+    )
       wrongs.push(`${id} was refused, and ${by.name} was never told`);
     if (!isAcked || isRefused) continue;
     if (out === 0) wrongs.push(`${id} was acknowledged and is not in its sender's log`);
@@ -134,7 +156,13 @@ function checkMessages(world: World, logs: readonly (readonly NamedEntry[])[]): 
   }
 }
 
-function checkLife(world: World, { name: client, account, isManaged }: Client, nth: number, { got }: Life, logs: readonly (readonly NamedEntry[])[]): void {
+function checkLife(
+  world: World,
+  { name: client, account, isManaged }: Client,
+  nth: number,
+  { got }: Life,
+  logs: readonly (readonly NamedEntry[])[],
+): void {
   const { wrongs } = world;
   const name = `${client}/${nth}`;
   const seen = new Map<string, number>();
@@ -145,15 +173,18 @@ function checkLife(world: World, { name: client, account, isManaged }: Client, n
     const times = (seen.get(id) ?? 0) + 1;
     seen.set(id, times);
     // Who has none to resume may get again what a crash made the server forget it was given.
-    if (times > 1 && (isManaged || world.accountCrashes + world.kills + world.failures === 0)) wrongs.push(`${id} came to ${name} ${times} times${form === 'copy' ? ', as a copy' : ''}`);
+    if (times > 1 && (isManaged || world.accountCrashes + world.kills + world.failures === 0))
+      wrongs.push(`${id} came to ${name} ${times} times${form === 'copy' ? ', as a copy' : ''}`);
     if (stanzaId !== undefined) {
       const entry = logs[account]!.find((each) => each.archiveId === stanzaId);
-      if (entry?.stanza.id !== id) wrongs.push(`${id} came to ${name} as ${stanzaId}, which is ${entry?.stanza.id ?? 'nothing'} in the archive`);
+      if (entry?.stanza.id !== id)
+        wrongs.push(`${id} came to ${name} as ${stanzaId}, which is ${entry?.stanza.id ?? 'nothing'} in the archive`);
     } else if (!logs[account]!.some((each) => each.stanza.id === id)) {
       wrongs.push(`${id} came to ${name} and is not in its log`);
     }
-    // Per sending client and recipient. What was for another session before may be late: it says so.
-    if (sent.mayBeLate && isDelayed) continue;
+    // Per sending client and recipient. What was for another session before may be late: it says so. What was refused is in no log
+    // of its recipient, so that it may be said again when a crash has made both sides forget.
+    if ((sent.mayBeLate && isDelayed) || world.refused.has(id)) continue;
     const key = `${sent.by.name}>${sent.to.split('/')[0]}`;
     const before = last.get(key);
     if (before !== undefined && before.n > sent.n) wrongs.push(`${id} came to ${name} behind ${before.id}`);
@@ -164,13 +195,15 @@ function checkLife(world: World, { name: client, account, isManaged }: Client, n
 async function checkRows(world: World, account: number, log: readonly LogEntry[]): Promise<void> {
   const { wrongs, store } = world;
   const bare = world.bareOf(account);
-  for (const [i, { position }] of log.entries()) if (position !== i + 1) wrongs.push(`the log of ${bare} has ${position} as its ${i + 1}th entry`);
+  for (const [i, { position }] of log.entries())
+    if (position !== i + 1) wrongs.push(`the log of ${bare} has ${position} as its ${i + 1}th entry`);
   const last = new Map<string, number>();
   for (const { direction, stanza } of log) {
     const sent = world.sent.get(stanza.id ?? '');
-    if (sent === undefined || sent.isVoid) continue;
+    if (sent === undefined || sent.isVoid || world.refused.has(sent.id)) continue;
     const key = `${direction} ${sent.by.name}`;
-    if ((last.get(key) ?? 0) > sent.n && (direction !== 'in' || !sent.mayBeLate)) wrongs.push(`${sent.id} is out of order in the log of ${bare}`);
+    if ((last.get(key) ?? 0) > sent.n && (direction !== 'in' || !sent.mayBeLate))
+      wrongs.push(`${sent.id} is out of order in the log of ${bare}`);
     last.set(key, sent.n);
   }
   const pending = await store.list(PENDING, bare);
@@ -179,7 +212,8 @@ async function checkRows(world: World, account: number, log: readonly LogEntry[]
   const sessions = await store.list(SESSIONS, bare);
   if (sessions.length !== managed) wrongs.push(`${bare} has ${sessions.length} rows of sessions, ${managed} sessions`);
   const taken = await store.list(TAKEN, bare);
-  for (const { key } of taken) if (!sessions.some((each) => each.key[0] === key[0])) wrongs.push(`${bare} has a count of a session that is over`);
+  for (const { key } of taken)
+    if (!sessions.some((each) => each.key[0] === key[0])) wrongs.push(`${bare} has a count of a session that is over`);
   const ended = await store.list(ENDED, bare);
   if (ended.length > 8) wrongs.push(`${bare} remembers ${ended.length} sessions that are over`);
   if (managed > 0 && (await store.get(AWAKE, bare, [])) === undefined) wrongs.push(`${bare} has sessions and would not be woken`);
@@ -208,9 +242,9 @@ const kindOf = (wrong: string): string => wrong.replace(/\b(m|q|c|a)?\d+(\.\d+)?
 async function shrink(plan: Plan, seed: number, kind: string): Promise<Plan> {
   let best = plan;
   let budget = MAX_SHRINKS;
-  for (let size = Math.ceil(best.actions.length / 2); size >= 1 && budget > 0; ) {
+  for (let size = Math.ceil(best.actions.length / 2); size >= 1 && budget > 0;) {
     let hasShrunk = false;
-    for (let at = 0; at < best.actions.length && budget > 0; ) {
+    for (let at = 0; at < best.actions.length && budget > 0;) {
       const actions = [...best.actions.slice(0, at), ...best.actions.slice(at + size)];
       budget--;
       const { wrongs } = await judge({ ...best, actions }, seed);
@@ -235,7 +269,14 @@ async function report(plan: Plan, seed: number, wrongs: readonly string[]): Prom
       `c${i} of a${account}${isManaged ? '' : ' without stream management'}${isLazy ? ', lazy' : ''}${isResumable ? '' : ', not resumable'}`,
   );
   const told = process.env['ROOKERY_MODEL_LOG'] === undefined ? [] : log;
-  return [`seed ${seed}, ${JSON.stringify(short.limits)}`, ...clients, ...short.actions.map(describe), ...left, `(at first: ${wrongs.join('; ').slice(0, 600)})`, ...told].join('\n');
+  return [
+    `seed ${seed}, ${JSON.stringify(short.limits)}`,
+    ...clients,
+    ...short.actions.map(describe),
+    ...left,
+    `(at first: ${wrongs.join('; ').slice(0, 600)})`,
+    ...told,
+  ].join('\n');
 }
 
 for (const [index, flavour] of FLAVOURS.entries()) {

@@ -8,18 +8,13 @@ import { syncBuiltinESMExports } from 'node:module';
 import { Account } from '../../src/core/account.ts';
 import { derive } from '../../src/pool.ts';
 import type { AccountRequest } from '../../src/server/worker-control.ts';
-import { MemoryStore, openMemory } from '../../src/store/memory.ts';
+import { openMemory, type MemoryStore } from '../../src/store/memory.ts';
 import { makeJid } from '../../src/xmpp/jid.ts';
+import { opaqueString } from '../../src/xmpp/precis.ts';
 import type { Stanza } from '../../src/xmpp/stanza.ts';
 import { DOMAIN, startMemoryTarget, type MemoryTarget } from '../harness/memory-target.ts';
-import type { RawConnection } from '../harness/target.ts';
-import { childElements, childOf, StreamReader, type XmlElement } from '../harness/xml.ts';
+import { CARBONS, Client, PASSWORD, SM, type ClientPlan, type Request, type Sent } from './client.ts';
 
-const SM = 'urn:xmpp:sm:3';
-const STANZA_ID = 'urn:xmpp:sid:0';
-const DELAY = 'urn:xmpp:delay';
-const CARBONS = 'urn:xmpp:carbons:2';
-const PASSWORD = 'a secret';
 export const RESUME_MS = 60_000;
 /** So long a connection may be silent. */
 const IDLE_MS = 60_000;
@@ -76,14 +71,6 @@ export interface Action {
   readonly flow: number;
 }
 
-export interface ClientPlan {
-  readonly account: number;
-  readonly isManaged: boolean;
-  /** Acknowledges only when it is told to. */
-  readonly isLazy: boolean;
-  readonly isResumable: boolean;
-}
-
 export interface Plan {
   readonly limits: {
     /** Messages that wait for an account at most. */
@@ -96,57 +83,6 @@ export interface Plan {
   readonly accounts: number;
   readonly clients: readonly ClientPlan[];
   readonly actions: readonly Action[];
-}
-
-/** A message of a client, and what the world knows of its fate. */
-export interface Sent {
-  readonly id: string;
-  readonly n: number;
-  readonly by: Client;
-  readonly life: Life;
-  readonly to: string;
-  readonly kind: Kind;
-  isAcked: boolean;
-  isErrorReceived: boolean;
-  /** Its recipient had a client without stream management whose connection ended: what was in the socket is gone. */
-  mayBeLost: boolean;
-  /** A session of the recipient has ended since: it may have been for that one first. */
-  mayBeLate: boolean;
-  /** Its sender or recipient is another account by now. */
-  isVoid: boolean;
-  /** A crash may have hit it, on the way from its client. */
-  mayBeRefused: boolean;
-}
-
-export interface Got {
-  readonly id: string;
-  readonly form: 'plain' | 'copy';
-  readonly stanzaId: string | undefined;
-  readonly isDelayed: boolean;
-}
-
-/** What a client thinks of as one session: from binding to its end, through resumptions. */
-export class Life {
-  readonly got: Got[] = [];
-  /** `got` of messages and everything else that counts. */
-  readonly counted: (Got | undefined)[] = [];
-  h = 0;
-  ackedByMe = 0;
-  token: string | undefined = undefined;
-  /** Not acknowledged yet. */
-  unacked: { readonly xml: string; readonly id: string | undefined }[] = [];
-  outAcked = 0;
-  hasEnded = false;
-  isCounting = false;
-}
-
-export interface Request {
-  readonly id: string;
-  readonly by: Client;
-  readonly life: Life;
-  readonly isToPeer: boolean;
-  isAnswered: boolean;
-  isExcused: boolean;
 }
 
 let refused: Set<string> = new Set();
@@ -191,6 +127,8 @@ export class World {
   readonly delaying = new Set<string>();
   readonly wrongs: string[] = [];
   readonly log: string[] = [];
+  /** Of actors, on servers that were killed since. */
+  readonly crashes: string[] = [];
   isFailing = false;
   kills = 0;
   accountCrashes = 0;
@@ -281,7 +219,7 @@ export class World {
     this.kills++;
     for (const client of this.clients) client.lost();
     this.store.fail(new Error('the server is gone')); // what has not settled is not there
-    this.target.runtime.accept = () => undefined;
+    this.crashes.push(...this.target.crashes);
     const nowMs = this.target.clock.now();
     this.target = await startMemoryTarget(this.options(), this.store);
     this.target.clock.advance(nowMs - this.target.clock.now() + 500);
@@ -296,19 +234,21 @@ export class World {
     for (const client of this.clients) if (client.account === account) client.abandon(true);
     for (const sent of this.sent.values()) if (sent.by.account === account || sent.to.startsWith(bare)) sent.isVoid = true;
     this.excuse();
-    await this.insist(account, { kind: 'create_account', scram: await derive({ password: PASSWORD, iterations: 1 }) });
+    await this.insist(account, { kind: 'create_account', scram: await derive({ password: opaqueString(PASSWORD)!, iterations: 1 }) });
   }
 
   /** The account may just crash. */
   private async insist(account: number, request: AccountRequest): Promise<void> {
     for (let tries = 0; tries < 5; tries++) {
-      const isDone = this.target.runtime.ask(makeJid(`a${account}`, DOMAIN)!.bare, request).then(
-        () => true,
-        () => false,
+      let isDone: boolean | undefined;
+      void this.target.runtime.ask(makeJid(`a${account}`, DOMAIN)!.bare, request).then(
+        () => (isDone = true),
+        () => (isDone = false),
       );
       await this.rest();
-      if (await isDone) return;
-      await this.advance(3_000);
+      while (isDone === undefined) await this.advance(3_000);
+      await this.advance(10); // another life begins at another time
+      if (isDone) return;
     }
   }
 
@@ -461,6 +401,7 @@ export class World {
   async comeToRest(): Promise<void> {
     this.note('--- rest');
     this.isFailing = false;
+    for (const client of this.clients) client.isLazy = false;
     await this.advance(8_000);
     for (let round = 0; round < 3; round++) {
       for (const client of this.clients) {
@@ -473,7 +414,6 @@ export class World {
       if (!client.isOnline) this.wrongs.push(`${client.name} cannot come back`);
       client.raw(`<active xmlns='urn:xmpp:csi:0'/>`);
       client.sendRaw('<presence/>');
-      client.isLazy = false;
       client.acks();
       await this.rest();
     }
@@ -497,343 +437,4 @@ export class World {
 
 export function describe({ n, kind, client, peer, x, flow }: Action): string {
   return `${n}: ${kind} client ${client} peer ${peer} x ${x} flow ${flow}`;
-}
-
-export class Client {
-  readonly world: World;
-  readonly name: string;
-  readonly account: number;
-  readonly isManaged: boolean;
-  readonly isResumable: boolean;
-  isLazy: boolean;
-  resource: string;
-  connection: RawConnection | undefined = undefined;
-  isOnline = false;
-  /** Its packets get nowhere, in either direction, and nobody knows yet. */
-  isMute = false;
-  /** It reads nothing. */
-  isStalled = false;
-  isAuthenticated = false;
-  life: Life | undefined = undefined;
-  readonly lives: Life[] = [];
-  crashed = 0;
-
-  constructor(world: World, { account, isManaged, isLazy, isResumable }: ClientPlan, name: string) {
-    this.world = world;
-    this.name = name;
-    this.account = account;
-    this.isManaged = isManaged;
-    this.isResumable = isResumable;
-    this.isLazy = isLazy;
-    this.resource = name;
-  }
-
-  get bare(): string {
-    return this.world.bareOf(this.account);
-  }
-
-  get full(): string {
-    return `${this.bare}/${this.resource}`;
-  }
-
-  /** Resumes where it can, binds otherwise. */
-  async connect(): Promise<void> {
-    this.lost();
-    const connecting = this.world.target.connect();
-    this.world.target.clock.run();
-    const connection = await connecting;
-    this.connection = connection;
-    this.isAuthenticated = false;
-    let reader: StreamReader;
-    const restart = (): void => {
-      reader = new StreamReader((event) => {
-        if (this.connection !== connection || this.isMute) return;
-        if (event.kind === 'element') this.takes(event.element, restart);
-        else if (event.kind === 'close' || event.kind === 'closed') this.lost();
-        else if (event.kind === 'error') this.world.wrongs.push(`${this.name} cannot read: ${event.text}`);
-      });
-      connection.write(
-        `<?xml version='1.0'?><stream:stream to='${DOMAIN}' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>`,
-      );
-    };
-    connection.setHandlers(
-      (text) => {
-        if (this.connection !== connection || this.isMute) return;
-        this.world.note(`${this.name} < ${text}`);
-        reader.write(text);
-      },
-      () => {
-        if (this.connection === connection && !this.isMute) this.lost();
-      },
-    );
-    restart();
-  }
-
-  private takes(element: XmlElement, restart: () => void): void {
-    const { name, ns, attrs } = element;
-    if (name === 'features') {
-      if (!this.isAuthenticated) {
-        const proof = Buffer.from(`\0a${this.account}\0${PASSWORD}`).toString('base64');
-        this.connection!.write(`<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>${proof}</auth>`);
-      } else if (this.life?.token !== undefined) {
-        this.life.ackedByMe = this.life.h;
-        this.connection!.write(`<resume xmlns='${SM}' previd='${this.life.token}' h='${this.life.h}'/>`);
-      } else {
-        this.binds();
-      }
-    } else if (name === 'success') {
-      this.isAuthenticated = true;
-      restart();
-    } else if (name === 'failure') {
-      this.lost(); // the account has just crashed, or its disk is full
-
-    } else if (name === 'error' && ns.endsWith('streams')) {
-      if (childOf(element, 'undefined-condition') !== undefined) this.world.wrongs.push(`${this.name}: the server denies what was acknowledged`);
-      this.lost();
-    } else if (ns === SM) {
-      this.takesManagement(element);
-    } else if (attrs['id'] === 'bind') {
-      this.bound(attrs['type'] === 'result');
-    } else {
-      this.takesStanza(element);
-    }
-  }
-
-  private binds(): void {
-    this.endLife();
-    this.connection!.write(
-      `<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>${this.resource}</resource></bind></iq>`,
-    );
-  }
-
-  private bound(isGood: boolean): void {
-    if (!isGood) {
-      this.connection!.destroy();
-      this.lost();
-      return;
-    }
-    this.life = new Life();
-    this.lives.push(this.life);
-    if (this.isManaged) {
-      this.connection!.write(`<enable xmlns='${SM}'${this.isResumable ? ` resume='true'` : ''}/>`);
-    } else {
-      this.isOnline = true;
-      this.send('<presence/>');
-    }
-  }
-
-  private takesManagement({ name, attrs, children: _ }: XmlElement): void {
-    const h = attrs['h'] === undefined ? undefined : Number(attrs['h']);
-    const { life } = this;
-    switch (name) {
-      case 'enabled':
-        life!.token = attrs['id'];
-        life!.isCounting = true;
-        this.isOnline = true;
-        this.send('<presence/>');
-        break;
-      case 'resumed':
-        this.acknowledged(h!);
-        this.isOnline = true;
-        for (const { xml } of life!.unacked) this.raw(xml);
-        break;
-      case 'failed':
-        if (life === undefined || this.isOnline || life.token === undefined) {
-          this.connection!.destroy();
-          this.lost();
-          break;
-        }
-        if (h !== undefined) this.acknowledged(h);
-        this.binds();
-        break;
-      case 'r':
-        if (!this.isLazy) this.acks();
-        break;
-      case 'a':
-        this.acknowledged(h!);
-        break;
-    }
-  }
-
-  private acknowledged(h: number): void {
-    const life = this.life!;
-    if (h < life.outAcked) this.world.wrongs.push(`${this.name}: h went back from ${life.outAcked} to ${h}`);
-    if (h > life.outAcked + life.unacked.length)
-      this.world.wrongs.push(`${this.name}: h is ${h}, but ${life.outAcked + life.unacked.length} were sent`);
-    while (life.outAcked < h && life.unacked.length > 0) {
-      const { id } = life.unacked.shift()!;
-      life.outAcked++;
-      const sent = id === undefined ? undefined : this.world.sent.get(id);
-      if (sent !== undefined) sent.isAcked = true;
-    }
-  }
-
-  private takesStanza(element: XmlElement): void {
-    const { life } = this;
-    if (life === undefined) return;
-    const { name, attrs } = element;
-    const got = name === 'message' ? gotOf(element, this.bare) : undefined;
-    if (life.isCounting) {
-      life.h++;
-      life.counted.push(got);
-    }
-    const { id, type } = attrs;
-    if (name === 'message' && type === 'error') {
-      const sent = this.world.sent.get(id ?? '');
-      if (sent !== undefined) sent.isErrorReceived = true;
-    } else if (got !== undefined) {
-      life.got.push(got);
-    } else if (name === 'iq' && (type === 'result' || type === 'error')) {
-      const request = this.world.requests.get(id ?? '');
-      if (request !== undefined) request.isAnswered = true;
-    } else if (name === 'iq') {
-      this.send(`<iq type='result' id='${id}' to='${attrs['from']}'/>`);
-    }
-  }
-
-  says(n: number, kind: Kind, to: string, attrs: string, content: string): void {
-    const { life } = this;
-    if (life === undefined || (!this.isOnline && !this.isManaged)) return;
-    if (!this.isOnline && life.token === undefined) return;
-    const id = `m${n}`;
-    this.world.sent.set(id, {
-      id,
-      n,
-      by: this,
-      life,
-      to,
-      kind,
-      isAcked: false,
-      isErrorReceived: false,
-      isVoid: false,
-      mayBeLost: this.world.leaky.has(to.split('/')[0]!),
-      mayBeLate: this.world.delaying.has(to.split('/')[0]!),
-      mayBeRefused: this.crashed > 0,
-    });
-    this.send(`<message id='${id}' to='${to}' ${attrs}>${content}</message>`, id);
-  }
-
-  asks(n: number, to: string, peer: Client | undefined): void {
-    const { life } = this;
-    if (life === undefined || !this.isOnline || this.isMute) return;
-    const id = `q${n}`;
-    const isToPeer = peer !== undefined;
-    this.world.requests.set(id, { id, by: this, life, isToPeer, isAnswered: false, isExcused: isToPeer && (!peer.isManaged || this.world.isFailing || this.world.clients.some(({ crashed }) => crashed > 0)) });
-    this.send(`<iq type='get' id='${id}' to='${to}'><ping xmlns='urn:xmpp:ping'/></iq>`);
-  }
-
-  /** A stanza; one that cannot be sent now is sent with the next resumption. */
-  send(xml: string, id?: string): void {
-    const { life } = this;
-    if (life === undefined) return;
-    if (life.isCounting) life.unacked.push({ xml, id });
-    if (xml.startsWith('<presence') && xml !== '<presence/>') this.mayDelay();
-    if (this.isOnline) this.raw(xml);
-  }
-
-  /** A stanza of one that is online. */
-  sendRaw(xml: string): void {
-    if (this.isOnline) this.send(xml);
-  }
-
-  raw(text: string): void {
-    if (this.isOnline && !this.isMute) {
-      this.world.note(`${this.name} > ${text}`);
-      this.connection!.write(text);
-    }
-  }
-
-  acks(): void {
-    const { life } = this;
-    if (!this.isManaged || life === undefined || !this.isOnline || this.isMute) return;
-    life.ackedByMe = life.h;
-    this.raw(`<a xmlns='${SM}' h='${life.h}'/>`);
-  }
-
-  cut(): void {
-    this.connection?.destroy();
-    this.lost();
-  }
-
-  /** The connection is gone. */
-  lost(): void {
-    if (this.connection !== undefined && !this.isMute) this.world.note(`${this.name} is cut off`);
-    if (this.connection !== undefined) {
-      const { connection } = this;
-      this.connection = undefined;
-      if (!this.isMute) connection.destroy();
-    }
-    const wasOnline = this.isOnline;
-    this.isOnline = this.isMute = this.isStalled = false;
-    if (wasOnline && this.life?.token === undefined) this.endLife();
-  }
-
-  /** It has lost the last stanzas it got, as one that was killed before it wrote them down. */
-  forget(count: number): void {
-    const { life } = this;
-    this.lost();
-    if (life === undefined || life.hasEnded) return;
-    while (count-- > 0 && life.h > life.ackedByMe) {
-      life.h--;
-      const got = life.counted.pop();
-      if (got !== undefined) life.got.splice(life.got.lastIndexOf(got), 1);
-    }
-  }
-
-  /** It will not come back to its session. @param isSudden without a word. */
-  abandon(isSudden: boolean): void {
-    if (!isSudden) this.leaves();
-    this.lost();
-    this.endLife();
-  }
-
-  leaves(): void {
-    if (this.isOnline && !this.isMute) {
-      this.raw('</stream:stream>');
-      this.endLife();
-      const { connection } = this;
-      this.connection = undefined;
-      this.isOnline = false;
-      connection!.end();
-    }
-  }
-
-  private endLife(): void {
-    const { life, world } = this;
-    if (life === undefined || life.hasEnded) return;
-    life.hasEnded = true;
-    this.life = undefined;
-    this.mayDelay();
-    if (this.isManaged) return this.excuse(life);
-    world.leaky.add(this.bare);
-    for (const sent of world.sent.values()) if (sent.to.startsWith(this.bare)) sent.mayBeLost = true;
-    this.excuse(life);
-  }
-
-  /** What comes now may wait for a session that is over for its client, or for one that takes messages. */
-  private mayDelay(): void {
-    const { world } = this;
-    world.delaying.add(this.bare);
-    for (const sent of world.sent.values()) if (sent.to.startsWith(this.bare)) sent.mayBeLate = true;
-  }
-
-  private excuse(life: Life): void {
-    const { world } = this;
-    for (const request of world.requests.values()) if (request.life === life) request.isExcused = true;
-  }
-}
-
-function gotOf(element: XmlElement, own: string): Got | undefined {
-  if (element.attrs['type'] === 'error') return undefined;
-  const copy = childElements(element).find(({ ns }) => ns === CARBONS);
-  const message = copy === undefined ? element : childOf(childOf(copy, 'forwarded')!, 'message')!;
-  const id = message.attrs['id'];
-  if (id === undefined) return undefined;
-  const stanzaId = childElements(message).find(({ name, ns, attrs }) => ns === STANZA_ID && name === 'stanza-id' && attrs['by'] === own);
-  return {
-    id,
-    form: copy === undefined ? 'plain' : 'copy',
-    stanzaId: stanzaId?.attrs['id'],
-    isDelayed: childElements(message).some(({ ns }) => ns === DELAY),
-  };
 }

@@ -10,6 +10,10 @@ const MUC_USER = 'http://jabber.org/protocol/muc#user';
 const STATES = 'http://jabber.org/protocol/chatstates';
 const NOT_ALLOWED = `<error type='cancel'><not-allowed xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>`;
 const SERVICE_UNAVAILABLE = `<error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>`;
+/** What ejabberd does where clients without presence are to get copies. */
+const AVAILABLE = 'copies to available resources only';
+/** What Prosody does, as older versions of §9 said. */
+const REMOVED = 'takes <private/> out';
 /** Where there is an archive. */
 const ID = `<stanza-id xmlns='urn:xmpp:sid:0' id='{any}' by='{any}' match:optional='true'/>`;
 
@@ -50,7 +54,9 @@ function copy(direction: 'sent' | 'received', client: Client, message: Message):
 
 const plain = (message: Message): string => xml({ ...message, content: message.content + ID });
 
-transcript('XEP-0280 §3: disco announces it, with the rules', async (cast) => {
+const SERVER = 'says so of the server, not of accounts';
+
+transcript('XEP-0280 §3: disco announces it, with the rules', { differs: { prosody: SERVER, ejabberd: SERVER } }, async (cast) => {
   const { romeo } = cast;
   for (const to of [cast.domain, romeo.bare]) {
     await romeo.sends(`<iq type='get' id='d1' to='${to}'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>`);
@@ -62,6 +68,7 @@ transcript('XEP-0280 §3: disco announces it, with the rules', async (cast) => {
 
 transcript(
   'XEP-0280 §8: whoever enabled carbons gets what the others send, the sender does not',
+  { differs: { ejabberd: AVAILABLE } },
   async ({ romeo, phone, tablet, juliet }) => {
     await enables(phone, romeo);
     const message = { from: romeo, to: juliet, content: body('Wherefore?') };
@@ -73,27 +80,36 @@ transcript(
   },
 );
 
-transcript('XEP-0280 §8: irrespective of whether the sender enabled carbons', async ({ romeo, phone, juliet }) => {
-  await enables(phone);
-  const message = { from: romeo, to: juliet.bare, content: body('Wherefore?') };
-  await juliet.becomesAvailable();
-  await romeo.sends(xml(message));
-  await phone.receives(copy('sent', phone, message));
-});
+transcript(
+  'XEP-0280 §8: irrespective of whether the sender enabled carbons',
+  { differs: { ejabberd: AVAILABLE } },
+  async ({ romeo, phone, juliet }) => {
+    await enables(phone);
+    const message = { from: romeo, to: juliet.bare, content: body('Wherefore?') };
+    await juliet.becomesAvailable();
+    await romeo.sends(xml(message));
+    await phone.receives(copy('sent', phone, message));
+  },
+);
 
-transcript('XEP-0280 §7: and what they receive under their full JID', async ({ romeo, juliet, chamber, balcony }) => {
-  await enables(chamber, juliet);
-  const message = { from: romeo, to: juliet, content: `${body('Wherefore?')}<thread>t1</thread>` };
-  await romeo.sends(xml(message));
-  await juliet.receives(plain(message));
-  await chamber.receives(copy('received', chamber, message));
-  await juliet.receivesNothing();
-  await balcony.receivesNothing();
-  await romeo.receivesNothing();
-});
+transcript(
+  'XEP-0280 §7: and what they receive under their full JID',
+  { differs: { ejabberd: AVAILABLE } },
+  async ({ romeo, juliet, chamber, balcony }) => {
+    await enables(chamber, juliet);
+    const message = { from: romeo, to: juliet, content: `${body('Wherefore?')}<thread>t1</thread>` };
+    await romeo.sends(xml(message));
+    await juliet.receives(plain(message));
+    await chamber.receives(copy('received', chamber, message));
+    await juliet.receivesNothing();
+    await balcony.receivesNothing();
+    await romeo.receivesNothing();
+  },
+);
 
 transcript(
   'XEP-0280 §7: of a message to the bare JID only those get a copy who did not get the message itself, e.g. for their negative priority',
+  { differs: { ejabberd: AVAILABLE } },
   async ({ romeo, juliet, chamber, balcony }) => {
     await enables(juliet, chamber, balcony);
     await juliet.becomesAvailable();
@@ -121,6 +137,7 @@ transcript('XEP-0280 §7: several that get the message itself get no copies', as
 
 transcript(
   'XEP-0280 §7: a full JID that is gone makes it a message to the bare JID; the copies follow it',
+  { differs: { ejabberd: 'puts in the address of the resource that gets it' } },
   async ({ romeo, juliet, chamber }) => {
     await enables(chamber);
     await juliet.becomesAvailable();
@@ -140,7 +157,7 @@ transcript('XEP-0280 §5: disabled, there are none', async ({ romeo, juliet, cha
   await chamber.receivesNothing();
 });
 
-transcript('XEP-0280 §10.1: both may be said again and again', async ({ romeo, juliet, chamber }) => {
+transcript('XEP-0280 §10.1: both may be said again and again', { differs: { ejabberd: AVAILABLE } }, async ({ romeo, juliet, chamber }) => {
   for (const what of ['disable', 'enable', 'enable', 'disable', 'disable', 'enable'] as const) await turns(chamber, what);
   const message = { from: romeo, to: juliet, content: body('Wherefore?') };
   await romeo.sends(xml(message));
@@ -183,7 +200,11 @@ const ELIGIBLE: readonly (readonly [string, string, string])[] = [
 ];
 
 for (const [what, type, content] of ELIGIBLE) {
-  transcript(`XEP-0280 §6.1: copies of ${what}`, async ({ romeo, phone, juliet, chamber }) => {
+  const differs = {
+    ejabberd: AVAILABLE,
+    ...(type === 'chat' || content.startsWith('<body>') ? {} : { prosody: 'copies type chat, and of type normal what has a body' }),
+  };
+  transcript(`XEP-0280 §6.1: copies of ${what}`, { differs }, async ({ romeo, phone, juliet, chamber }) => {
     await enables(phone, chamber);
     const message = { from: romeo, to: juliet, type, content };
     await romeo.sends(xml(message));
@@ -206,25 +227,35 @@ const NOT_ELIGIBLE: readonly (readonly [string, string, string])[] = [
 ];
 
 for (const [what, type, content] of NOT_ELIGIBLE) {
-  transcript(`XEP-0280 §6.1, §9: no copies of ${what}; it arrives as it was sent`, async ({ romeo, phone, juliet, chamber }) => {
-    await enables(phone, chamber);
-    const message = { from: romeo, to: juliet, type, content };
-    await romeo.sends(xml(message));
-    await juliet.receives(plain(message));
-    for (const client of [phone, chamber]) await client.receivesNothing();
-  });
+  const differs = content.includes('<private') ? { prosody: REMOVED } : {};
+  transcript(
+    `XEP-0280 §6.1, §9: no copies of ${what}; it arrives as it was sent`,
+    { differs },
+    async ({ romeo, phone, juliet, chamber }) => {
+      await enables(phone, chamber);
+      const message = { from: romeo, to: juliet, type, content };
+      await romeo.sends(xml(message));
+      await juliet.receives(plain(message));
+      for (const client of [phone, chamber]) await client.receivesNothing();
+    },
+  );
 }
 
-transcript('XEP-0280 §9: to the bare JID a private message goes to all that RFC 6121 names', async ({ romeo, juliet, chamber }) => {
-  for (const client of [juliet, chamber]) await client.becomesAvailable();
-  await juliet.collects();
-  const message = { from: romeo, to: juliet.bare, content: `${body('Psst')}<private xmlns='${NS}'/>` };
-  await romeo.sends(xml(message));
-  for (const client of [juliet, chamber]) await client.receives(plain(message));
-});
+transcript(
+  'XEP-0280 §9: to the bare JID a private message goes to all that RFC 6121 names',
+  { differs: { prosody: REMOVED } },
+  async ({ romeo, juliet, chamber }) => {
+    for (const client of [juliet, chamber]) await client.becomesAvailable();
+    await juliet.collects();
+    const message = { from: romeo, to: juliet.bare, content: `${body('Psst')}<private xmlns='${NS}'/>` };
+    await romeo.sends(xml(message));
+    for (const client of [juliet, chamber]) await client.receives(plain(message));
+  },
+);
 
 transcript(
   'XEP-0280 §6.1: an error that answers a copied message is copied to the same clients',
+  { differs: { prosody: 'copies received errors only, and those of bare JIDs', ejabberd: AVAILABLE } },
   async ({ romeo, phone, juliet, chamber }) => {
     await enables(phone, chamber);
     const message = { from: romeo, to: juliet, id: 'm7', content: body('Wherefore?') };
@@ -243,16 +274,20 @@ transcript(
   },
 );
 
-transcript('XEP-0280 §6.1: also where the server refuses', async (cast) => {
-  const { romeo, phone } = cast;
-  await enables(phone);
-  const message = { from: romeo, to: `nobody@${cast.domain}`, content: body('Wherefore?') };
-  await romeo.sends(xml(message));
-  const error = { from: message.to, to: romeo, type: 'error', content: SERVICE_UNAVAILABLE };
-  await romeo.receives(xml(error));
-  await phone.receives(copy('sent', phone, message));
-  await phone.receives(copy('received', phone, error));
-});
+transcript(
+  'XEP-0280 §6.1: also where the server refuses',
+  { differs: { prosody: 'copies no errors of its own', ejabberd: AVAILABLE } },
+  async (cast) => {
+    const { romeo, phone } = cast;
+    await enables(phone);
+    const message = { from: romeo, to: `nobody@${cast.domain}`, content: body('Wherefore?') };
+    await romeo.sends(xml(message));
+    const error = { from: message.to, to: romeo, type: 'error', content: SERVICE_UNAVAILABLE };
+    await romeo.receives(xml(error));
+    await phone.receives(copy('sent', phone, message));
+    await phone.receives(copy('received', phone, error));
+  },
+);
 
 transcript('XEP-0280 §6.1: what an occupant of a room says in private is the room’s to copy', async ({ romeo, juliet, chamber }) => {
   await enables(chamber);
@@ -264,6 +299,7 @@ transcript('XEP-0280 §6.1: what an occupant of a room says in private is the ro
 
 transcript(
   'XEP-0280 §6.1: what is said to an occupant is copied to clients that are in the room under the same nick',
+  { differs: { prosody: 'copies it to all or, here, to nobody', ejabberd: AVAILABLE } },
   async ({ romeo, phone, tablet, juliet }) => {
     await enables(phone, tablet);
     // A contact stands in for the room: the resource is the nick.
@@ -277,28 +313,37 @@ transcript(
   },
 );
 
-transcript('XEP-0280 §7, §8: of a message to another client of oneself the third gets one copy, the sender none', async (cast) => {
-  const { romeo, phone, tablet } = cast;
-  await enables(romeo, phone, tablet);
-  const message = { from: romeo, to: phone, content: body('Note to self') };
-  await romeo.sends(xml(message));
-  await phone.receives(plain(message));
-  await tablet.receives(copy('received', tablet, message));
-  for (const client of [romeo, phone, tablet]) await client.receivesNothing();
-});
+transcript(
+  'XEP-0280 §7, §8: of a message to another client of oneself the third gets one copy, the sender none',
+  { differs: { prosody: 'copies it twice, also to both of them', ejabberd: AVAILABLE } },
+  async (cast) => {
+    const { romeo, phone, tablet } = cast;
+    await enables(romeo, phone, tablet);
+    const message = { from: romeo, to: phone, content: body('Note to self') };
+    await romeo.sends(xml(message));
+    await phone.receives(plain(message));
+    await tablet.receives(copy('received', tablet, message));
+    for (const client of [romeo, phone, tablet]) await client.receivesNothing();
+  },
+);
 
-transcript('XEP-0280 §10.3: an error that answers a copy goes to nobody', async ({ romeo, phone, juliet }) => {
-  await enables(phone);
-  const message = { from: romeo, to: juliet, content: body('Wherefore?') };
-  await romeo.sends(xml(message));
-  await juliet.receives(plain(message));
-  await phone.receives(copy('sent', phone, message));
-  await phone.sends(`<message type='error' id='m1' to='${romeo.bare}'>${SERVICE_UNAVAILABLE}</message>`);
-  for (const client of [romeo, phone, juliet]) await client.receivesNothing();
-});
+transcript(
+  'XEP-0280 §10.3: an error that answers a copy goes to nobody',
+  { differs: { ejabberd: AVAILABLE } },
+  async ({ romeo, phone, juliet }) => {
+    await enables(phone);
+    const message = { from: romeo, to: juliet, content: body('Wherefore?') };
+    await romeo.sends(xml(message));
+    await juliet.receives(plain(message));
+    await phone.receives(copy('sent', phone, message));
+    await phone.sends(`<message type='error' id='m1' to='${romeo.bare}'>${SERVICE_UNAVAILABLE}</message>`);
+    for (const client of [romeo, phone, juliet]) await client.receivesNothing();
+  },
+);
 
 transcript(
   'XEP-0280 §2: a client that is not spoken to sees both sides of a conversation, in order',
+  { onlyOurs: 'what two clients send at once has no order elsewhere' },
   async ({ romeo, juliet, chamber }) => {
     await enables(chamber);
     for (let i = 0; i < 3; i++) {

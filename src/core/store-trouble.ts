@@ -1,0 +1,47 @@
+/**
+ * An account whose changes the store refuses, as on a full disk. It goes on without writing: messages are refused, what other
+ * accounts owe it stays with them, nothing more is acknowledged, and what may wait waits. Now and then it tries a row of
+ * no importance; when that can be written, everything else follows. XEP-0198 §4, RFC 6120 §8.3.3.18
+ */
+import { AWAKE } from '../log/segment.ts';
+import { Batch } from '../store/store.ts';
+import type { Account } from './account.ts';
+import type { AccountContext } from './context.ts';
+
+/** Between two tries. */
+const PROBE_MS = 2_500;
+export const PROBE = 'probe_store';
+
+/** After a crash that a failed commit has caused. */
+export function beginTrouble(account: Account): void {
+  account.isStoreFailing = true;
+  account.turn.timer(PROBE, PROBE_MS);
+}
+
+/** The timer. Beside the account's own batches, so that a failure is an answer and no crash. */
+export function probe(account: Account): void {
+  if (account.isTemporary) return;
+  const batch = new Batch(account.bare).put(AWAKE, [], { sinceMs: account.now });
+  const written = account.host.services.store.commit(batch).promise.then(
+    () => true,
+    () => false,
+  );
+  account.later(written, (context: AccountContext, isWritten) => {
+    const current = context as Account;
+    if (isWritten) endTrouble(current);
+    else current.turn.timer(PROBE, PROBE_MS);
+  });
+}
+
+function endTrouble(account: Account): void {
+  account.isStoreFailing = false;
+  account.isAwake = true;
+  account.host.services.log.info('store_recovered', { account: account.bare });
+  for (const session of account.sessions) {
+    session.isDirty = true;
+    account.tellTaken(session, session.isTakenOwed);
+    session.isTakenOwed = false;
+    account.catchUp(session);
+  }
+  account.handOver();
+}
