@@ -48,7 +48,8 @@ export class StreamManagement {
   /** How often the account was asked for it, and whether an answer is to come. */
   tries = 0;
   isAsked = false;
-  /** `taken` when the client was told last. */
+  /** Of the client's stanzas, how many may be acknowledged, and how many were. */
+  saved: number;
   told: number;
   /** What need not be asked for any more: `received` at our last `<r/>`, or more where the client said so; when that was, and whether an `<a/>` has come since. */
   requestedSeq = 0;
@@ -59,7 +60,7 @@ export class StreamManagement {
   isTimeoutDue = false;
 
   constructor(base: number, isResumable: boolean, maxSeconds: number | undefined) {
-    this.base = this.told = base;
+    this.base = this.told = this.saved = base;
     this.isResumable = isResumable;
     this.maxSeconds = maxSeconds;
   }
@@ -202,9 +203,8 @@ export function enableAnswered(c: Connection, event: Extract<KernelEvent, { kind
 
 /** What the client is told of its own stanzas. §4 */
 export function writeAck(c: Connection, sm: StreamManagement): void {
-  const { taken } = c.session!.given;
-  sm.told = taken;
-  c.link.write(`<a xmlns='${NS_SM}' h='${countOf(taken - sm.base)}'/>`);
+  sm.told = sm.saved;
+  c.link.write(`<a xmlns='${NS_SM}' h='${countOf(sm.saved - sm.base)}'/>`);
 }
 
 /** Stanzas before `<enable/>` may still be on their way. */
@@ -212,10 +212,10 @@ const countOf = (handled: number): number => Math.max(handled, 0) % COUNT_RANGE;
 
 /** Some credit has come, perhaps as the answer that the client waits for. */
 export function tellClient(c: Connection, isOwed: boolean): void {
-  const { sm, given } = c.session!;
+  const { sm } = c.session!;
   if (sm === undefined || !sm.isOn) {
     if (isOwed) c.isAckPending = true;
-  } else if (isOwed || given.taken - sm.told >= TELL_AFTER) {
+  } else if (isOwed || sm.saved - sm.told >= TELL_AFTER) {
     writeAck(c, sm);
   }
 }
@@ -348,7 +348,7 @@ export function resumeAnswered(c: Connection, event: Extract<KernelEvent, { kind
   const sm = new StreamManagement(base, true, undefined);
   sm.isOn = true;
   sm.token = c.previd;
-  sm.told = taken;
+  sm.told = sm.saved = taken;
   sm.requestedSeq = seq;
   const resumed = `<resumed xmlns='${NS_SM}' previd='${escapeAttr(c.previd!)}' h='${countOf(taken - base)}'/>`;
   c.environment.counters.resumed++;

@@ -89,11 +89,15 @@ export function takenAnswered(c: Connection): boolean {
 }
 
 /** The socket is read as fast as the account takes what comes. False for old news. */
-export function takeCredit(c: Connection, { sid, taken }: Pick<Credit, 'sid' | 'taken'>): boolean {
+export function takeCredit(c: Connection, { sid, taken, saved }: Pick<Credit, 'sid' | 'taken' | 'saved'>): boolean {
   const session = c.session!;
   if (sid !== session.identity.sid) return false;
   const { frames, own } = session.given.drop(taken);
-  if (own !== 0 && session.sm !== undefined) session.sm.base += own;
+  const { sm } = session;
+  if (sm !== undefined) {
+    sm.base += own;
+    if (saved > sm.saved) sm.saved = saved;
+  }
   if (frames > 0) c.link.request(frames);
   return true;
 }

@@ -62,6 +62,7 @@ export function attach(account: Account, event: Attach): void {
       welcome(account, replyTo, holder, false);
     } else if (isSame || (token !== undefined && holder.sm?.token === token && holder.connection === undefined)) {
       account.moveSession(holder, identity); // it was restored from the store
+      holder.taken = Math.max(holder.taken, event.taken); // what it was told was taken, kept or refused
       account.turn.cancelTimer(expiryTimer(holder));
       welcome(account, replyTo, holder, false);
     } else {

@@ -123,6 +123,8 @@ export class Account implements AccountContext {
   pending = new Pending(new Map());
   /** Sessions that were not resumed in time, by key. */
   readonly ended = new Map<number, EndedRow>();
+  /** Keys of the rows with what was taken. */
+  readonly takenRows = new Set<number>();
   /** Turns that have ended in order. */
   turnCount = 0;
   /** Stanzas taken from sessions, by key, as the log tells. */
@@ -380,15 +382,18 @@ export class Account implements AccountContext {
    */
   tellTaken(session: Session, isAnswer: boolean): void {
     const { sid, taken, connection } = session;
+    if (this.bySid.get(sid) !== session) return; // it has ended in this turn
     if (session.sm !== undefined && session.savedTaken < taken) {
       if (this.isStoreFailing) {
         session.isTakenOwed ||= isAnswer;
+        if (connection !== undefined)
+          this.turn.send(connection, { kind: 'credit', sid, taken, saved: session.savedTaken, isAnswer: false });
         return;
       }
       if (session.hasUnsavedRequests) session.isDirty = true;
       else this.saveTaken(session);
     }
-    if (connection !== undefined) this.turn.send(connection, { kind: 'credit', sid, taken, isAnswer });
+    if (connection !== undefined) this.turn.send(connection, { kind: 'credit', sid, taken, saved: taken, isAnswer });
   }
 
   /** A connection had no room for words without which it would wait, or stay, for ever. */
@@ -564,6 +569,8 @@ export class Account implements AccountContext {
   putToSleep(): void {
     this.log.closeSegment(this, this.log.next);
     if (this.isAwake) this.delete(AWAKE, []);
+    for (const key of this.takenRows) this.delete(TAKEN, [key]); // of sessions that were lost with their worker
+    this.takenRows.clear();
     this.isAwake = false;
   }
 
@@ -593,7 +600,7 @@ export class Account implements AccountContext {
   /** Rows of sessions that have changed; and where the turn writes anything, it writes what it has taken from whom, too. */
   saveTaken(session: Session): void {
     session.savedTaken = Math.max(session.savedTaken, session.taken);
-    session.hasTakenRow = true;
+    this.takenRows.add(session.key);
     this.put(TAKEN, [session.key], session.savedTaken);
   }
 
@@ -653,6 +660,7 @@ export class Account implements AccountContext {
     this.pending = new Pending(new Map());
     this.ended.clear();
     this.takenByKey.clear();
+    this.takenRows.clear();
     this.isAwake = this.isTrimming = false;
   }
 }

@@ -80,9 +80,13 @@ export function catchUp(account: Account, session: Session): void {
   });
 }
 
-/** What is in the log leaves under numbers that have to be written first; refusals and the like need not wait for that. */
+/**
+ * What is in the log leaves under numbers that have to be written first; refusals and the like need not wait for that. But not where
+ * something of the log waits: its old numbers are still in the store, and must not be given to others.
+ */
 function sayUnwritten(account: Account, session: Session): void {
   const { outbound, connection } = session;
+  if (outbound.waiting.some(({ position }) => position > 0)) return;
   const items = outbound.waiting.filter(({ position }) => position === 0);
   outbound.forgetAll(items);
   for (const item of items) if (session.connection === connection) send(account, session, item);

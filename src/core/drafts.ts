@@ -20,6 +20,8 @@ export interface Draft {
   readonly deliveries: Delivery[];
   /** Keys of the sessions it was given to. */
   readonly givenTo: number[];
+  /** Of these, the ones that have it whatever becomes of its row among the pending. */
+  readonly holders: number[];
   /** Nobody could take it: it waits for the next session. */
   isPending: boolean;
   /** As clients see it; made when the first one gets it. */
@@ -38,6 +40,7 @@ export function beginDraft(account: Account, stanza: Stanza, direction: Directio
     origin,
     deliveries: [],
     givenTo: [],
+    holders: [],
     isPending: false,
     shown: undefined,
   };
@@ -51,7 +54,7 @@ export function finishDraft(account: Account, draft: Draft): void {
   const settledBelow = direction === 'out' ? outbox.settledBelow(position) : 0;
   const entry = { position, atMs, direction, stanza, isArchived, isTombstone: false, source, origin, settledBelow, deliveries };
   const isFull = log.append(entry, account);
-  if (draft.isPending) keepWaiting(account, position, stanza.bytes, draft.givenTo);
+  if (draft.isPending) keepWaiting(account, position, stanza.bytes, draft.holders);
   if (!isFull) return;
   log.closeSegment(account, outbox.settledBelow(log.next));
   // A load reads the log from the open segment on: what sessions need of it before that goes into their rows.
@@ -65,11 +68,11 @@ export function finishDraft(account: Account, draft: Draft): void {
 /**
  * Notes in the store that a message of the log waits for a session.
  *
- * @param givenTo keys of sessions that have it all the same.
+ * @param holders keys of sessions that have it all the same.
  */
-export function keepWaiting(account: Account, position: number, bytes: number, givenTo: readonly number[] = []): void {
-  account.pending.add(position, bytes, givenTo);
-  account.put(PENDING, [position], { bytes, givenTo });
+export function keepWaiting(account: Account, position: number, bytes: number, holders: readonly number[] = []): void {
+  account.pending.add(position, bytes, holders);
+  account.put(PENDING, [position], { bytes, givenTo: holders });
 }
 
 /** A message of the log as clients are shown it: with its id in the archive. XEP-0359 §3.1, XEP-0313 §3.1 */

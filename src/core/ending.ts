@@ -20,8 +20,8 @@ export function endSession(account: Account, session: Session): void {
   if (pending.reader === session) pending.reader = undefined;
   account.turn.cancelTimer(expiryTimer(session));
   for (const item of session.outbound.drain()) leave(account, item);
+  if (account.takenRows.delete(session.key)) account.delete(TAKEN, [session.key]);
   if (session.sm !== undefined) forgetRow(account, session);
-  else if (session.hasTakenRow) account.delete(TAKEN, [session.key]);
   account.handOver();
 }
 
@@ -32,7 +32,7 @@ export function leave(account: Account, item: Item): void {
     if (stanza !== undefined && isRequest(stanza)) account.returnError(stanza, new StanzaError('service-unavailable'));
     return;
   }
-  if (form !== 'plain') return; // a copy
+  if (form === 'carbon_sent') return; // a copy of what the user wrote
   const sessions = [...account.sessions];
   // Who was given it has it, or passes it on at its own end.
   if (sessions.some(({ key }) => item.givenTo.includes(key))) {
@@ -42,12 +42,14 @@ export function leave(account: Account, item: Item): void {
   if (account.pending.has(position)) return; // it waits already
   const others = sessions.filter(({ takesMessages }) => takesMessages);
   const givenTo = [...item.givenTo, ...others.map(({ key }) => key)];
+  const holders = others.filter(({ sm }) => sm !== undefined).map(({ key }) => key);
   for (const other of others) {
     const isShown = stanza?.has('delay', NS.delay) ?? false;
-    other.outbound.merge([{ ...item, givenTo, seq: 0, turn: account.turnCount, isDelayed: !isShown }]);
+    const text = form === 'plain' ? stanza : undefined; // of a copy, the message itself
+    other.outbound.merge([{ ...item, form: 'plain', givenTo, seq: 0, turn: account.turnCount, isDelayed: !isShown, stanza: text }]);
     other.outbound.isLive = false;
     other.isDirty = true;
-    if (other.sm === undefined) keepWaiting(account, position, stanza?.bytes ?? UNKNOWN_BYTES, givenTo);
+    if (other.sm === undefined) keepWaiting(account, position, stanza?.bytes ?? UNKNOWN_BYTES, holders);
     account.catchUp(other);
   }
   if (others.length === 0) keepWaiting(account, position, stanza?.bytes ?? UNKNOWN_BYTES);
@@ -58,7 +60,6 @@ function forgetRow(account: Account, session: Session): void {
   const { ended } = account;
   const sm = session.sm!;
   account.delete(SESSIONS, [session.key]);
-  account.delete(TAKEN, [session.key]);
   if (sm.token === undefined) return;
   const row = { token: sm.token, h: wrapped(session.taken - sm.base), endedAtMs: account.now };
   ended.set(session.key, row);

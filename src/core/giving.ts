@@ -31,7 +31,9 @@ export function give(account: Account, session: Session, stanza: Stanza, form: F
   const { outbound, sm, connection } = session;
   const position = isLogged ? draft.position : 0;
   if (isLogged) draft.givenTo.push(session.key);
-  if (outbound.isLive && connection !== undefined && sm === undefined) {
+  const isSentNow = outbound.isLive && connection !== undefined;
+  if (isLogged && (isSentNow || sm !== undefined)) draft.holders.push(session.key);
+  if (isSentNow && sm === undefined) {
     account.turn.send(connection, new Push(0, position, shown)); // the hot path
     return;
   }
@@ -45,7 +47,7 @@ export function give(account: Account, session: Session, stanza: Stanza, form: F
     isDelayed: false,
     stanza: shown,
   };
-  if (outbound.isLive && connection !== undefined) send(account, session, item);
+  if (isSentNow) send(account, session, item);
   else wait(account, session, item);
   if (isLogged) {
     if (sm !== undefined) draft.deliveries.push({ session: session.key, seq: item.seq, form });

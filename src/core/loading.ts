@@ -28,7 +28,8 @@ export function takeIn(account: Account, loaded: Loaded): void {
   account.handOver();
 }
 
-function takeInSessions(account: Account, { sessions, taken, log }: Loaded): void {
+function takeInSessions(account: Account, loaded: Loaded): void {
+  const { sessions, taken, log } = loaded;
   const { now, host, turn } = account;
   for (const { key, value } of sessions) {
     const number = key[0] as number;
@@ -36,7 +37,7 @@ function takeInSessions(account: Account, { sessions, taken, log }: Loaded): voi
     const session = restoreSession(value, number, account.jid, account.environment.jidOf, existing);
     for (const row of taken) if (row.key[0] === number) session.taken = Math.max(session.taken, row.value);
     for (const entry of log.tail) if (entry.position >= value.until) replayEntry(session, entry, existing === undefined);
-    session.savedTaken = session.taken;
+    session.savedTaken = savedTaken(number, value.taken, loaded);
     if (existing !== undefined) continue;
     // One that had a connection when the server ended waits from now on: nobody was there to come back to.
     session.detachedAtMs = Math.max(session.detachedAtMs ?? now, host.startedAtMs);
@@ -50,12 +51,21 @@ function takeInSessions(account: Account, { sessions, taken, log }: Loaded): voi
   }
 }
 
+/** What the store knows of a session's stanzas, whatever the memory knows. */
+function savedTaken(key: number, inRow: number, { taken, log }: Loaded): number {
+  let saved = inRow;
+  for (const row of taken) if (row.key[0] === key) saved = Math.max(saved, row.value);
+  for (const { origin } of log.tail) if (origin?.session === key) saved = Math.max(saved, origin.taken);
+  return saved;
+}
+
 /** For sessions without rows: how far they had come. */
 function noteTaken(account: Account, tail: readonly LogEntry[], { taken }: Loaded): void {
   for (const { origin } of tail) if (origin !== undefined) account.takenByKey.set(origin.session, origin.taken);
   for (const { key, value } of taken) {
     const number = key[0] as number;
     account.takenByKey.set(number, Math.max(value, account.takenByKey.get(number) ?? 0));
+    account.takenRows.add(number);
   }
 }
 

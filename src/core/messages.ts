@@ -427,6 +427,8 @@ export interface Credit {
   readonly kind: 'credit';
   readonly sid: string;
   readonly taken: number;
+  /** Of those, how many may be acknowledged to the client: less while the store cannot write. XEP-0198 §4 */
+  readonly saved: number;
   /** To SmRequest. */
   readonly isAnswer: boolean;
 }

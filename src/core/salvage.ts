@@ -67,7 +67,6 @@ function takeOver(previous: Session, failedTurn: number, hasStoreFailed: boolean
   session.outbound.isLive = false;
   session.isCountKnown = false;
   session.takesFrom = previous.takesFrom;
-  session.hasTakenRow = previous.hasTakenRow;
   session.hasUnsavedRequests = previous.hasUnsavedRequests;
   session.restoreSlots(previous.keptSlots());
   // What is not in the log. Of turns that are undone only refusals remain true.

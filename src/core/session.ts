@@ -65,8 +65,6 @@ export class Session {
   generation = 0;
   /** First position of the log from which on it was given what is for the account. */
   takesFrom = Infinity;
-  /** The store has a row with what was taken. */
-  hasTakenRow = false;
   /** Requests have come since the store was told of them. */
   hasUnsavedRequests = false;
   /** The client has asked what was taken, and it could not be written down yet. */

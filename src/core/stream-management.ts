@@ -84,6 +84,8 @@ export function resume(account: Account, { replyTo, token, h, identity }: Resume
   }
   const sm = session.sm!;
   const { outbound } = session;
+  // What is said now must be known after any crash; what was only refused meanwhile comes again.
+  if (account.isStoreFailing) session.taken = Math.min(session.taken, session.savedTaken);
   const taken = wrapped(session.taken - sm.base);
   const acked = outbound.unwrap(h, !session.isCountKnown);
   if (acked === undefined) {

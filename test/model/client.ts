@@ -61,7 +61,10 @@ export class Life {
   unacked: { readonly xml: string; readonly id: string | undefined }[] = [];
   outAcked = 0;
   hasEnded = false;
+  /** Since `<enabled/>`. */
   isCounting = false;
+  /** Since `<enable/>`, the other way. */
+  hasAsked = false;
 }
 
 export interface Request {
@@ -189,6 +192,7 @@ export class Client {
     this.life = new Life();
     this.lives.push(this.life);
     if (this.isManaged) {
+      this.life.hasAsked = true;
       this.connection!.write(`<enable xmlns='${SM}'${this.isResumable ? ` resume='true'` : ''}/>`);
     } else {
       this.isOnline = true;
@@ -204,6 +208,7 @@ export class Client {
         life!.token = attrs['id'];
         life!.isCounting = true;
         this.isOnline = true;
+        for (const { xml } of life!.unacked) this.raw(xml); // asked for before there was a stream to send it on
         this.send('<presence/>');
         break;
       case 'resumed':
@@ -262,8 +267,8 @@ export class Client {
       if (request !== undefined) request.isAnswered = true;
     } else if (name === 'iq') {
       const answer = `<iq type='result' id='${id}' to='${attrs['from']}'/>`;
-      if (this.isOnline) this.send(answer);
-      else this.connection!.write(answer); // nothing is counted yet
+      this.send(answer);
+      if (!this.isOnline) this.connection!.write(answer);
     }
   }
 
@@ -309,7 +314,7 @@ export class Client {
   send(xml: string, id?: string): void {
     const { life } = this;
     if (life === undefined) return;
-    if (life.isCounting) life.unacked.push({ xml, id });
+    if (life.hasAsked) life.unacked.push({ xml, id });
     if (xml.startsWith('<presence') && xml !== '<presence/>') this.mayDelay();
     if (this.isOnline) this.raw(xml);
   }

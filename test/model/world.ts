@@ -307,8 +307,9 @@ export class World {
         client.isMute = client.isOnline;
         break;
       case 'stall':
-        client.connection?.stall();
-        client.isStalled = client.isOnline;
+        if (!client.isOnline) break;
+        client.connection!.stall();
+        client.isStalled = true;
         break;
       case 'resume':
         if (client.isOnline && !client.isMute && !client.isStalled) break;

@@ -245,34 +245,38 @@ transcript('XEP-0352 §4.2: a new session is active', OURS, async ({ romeo, juli
   await romeo.receives(presence(juliet, 'two'));
 });
 
-transcript('XEP-0352 §5.2: a resumed session is active, and gets what was held back', { onlyOurs: 'needs resumption' }, async (cast) => {
-  const { romeo, juliet } = cast;
-  const SM = 'urn:xmpp:sm:3';
-  await befriends(romeo, juliet);
-  await juliet.becomesAvailable();
-  const enters = async (): Promise<StreamClient> => {
-    const stream = await cast.raw('watch');
-    await stream.logsIn({ local: romeo.local, password: cast.passwordOf('romeo') });
-    return stream;
-  };
-  const statusTo = async (stream: StreamClient): Promise<string> =>
-    statusOf(await stream.takes('a presence', ({ name, attrs }) => name === 'presence' && attrs['from'] === juliet.full));
-  const watch = await enters();
-  await watch.binds('watch');
-  await watch.sends('<presence/>');
-  await watch.takes('presence of a contact', ({ name, attrs }) => name === 'presence' && attrs['from'] === juliet.full);
-  await watch.sends(`<enable xmlns='${SM}' resume='true'/>`);
-  await watch.takes('<enabled/>', ({ name, attrs }) => name === 'enabled' && cast.captured.set('token', attrs['id']!) !== undefined);
-  await watch.sends(`<inactive xmlns='${NS}'/>`);
-  await says(juliet, 'one');
-  await watch.drops();
-  await says(juliet, 'two');
-  const again = await enters();
-  await again.sends(`<resume xmlns='${SM}' previd='${cast.captured.get('token')!}' h='0'/>`);
-  await again.takes('<resumed/>', ({ name }) => name === 'resumed');
-  assert.equal(await statusTo(again), 'two');
-  await says(juliet, 'three');
-  await says(juliet, 'four');
-  assert.equal(await statusTo(again), 'three');
-  assert.equal(await statusTo(again), 'four');
-});
+transcript(
+  'XEP-0352 §5.2: a resumed session is active, and gets what was held back',
+  { differs: { prosody: 'holds nothing back' } },
+  async (cast) => {
+    const { romeo, juliet } = cast;
+    const SM = 'urn:xmpp:sm:3';
+    await befriends(romeo, juliet);
+    await juliet.becomesAvailable();
+    const enters = async (): Promise<StreamClient> => {
+      const stream = await cast.raw('watch');
+      await stream.logsIn({ local: romeo.local, password: cast.passwordOf('romeo') });
+      return stream;
+    };
+    const statusTo = async (stream: StreamClient): Promise<string> =>
+      statusOf(await stream.takes('a presence', ({ name, attrs }) => name === 'presence' && attrs['from'] === juliet.full));
+    const watch = await enters();
+    await watch.binds('watch');
+    await watch.sends('<presence/>');
+    await watch.takes('presence of a contact', ({ name, attrs }) => name === 'presence' && attrs['from'] === juliet.full);
+    await watch.sends(`<enable xmlns='${SM}' resume='true'/>`);
+    await watch.takes('<enabled/>', ({ name, attrs }) => name === 'enabled' && cast.captured.set('token', attrs['id']!) !== undefined);
+    await watch.sends(`<inactive xmlns='${NS}'/>`);
+    await says(juliet, 'one');
+    await watch.drops();
+    await says(juliet, 'two');
+    const again = await enters();
+    await again.sends(`<resume xmlns='${SM}' previd='${cast.captured.get('token')!}' h='0'/>`);
+    await again.takes('<resumed/>', ({ name }) => name === 'resumed');
+    assert.equal(await statusTo(again), 'two');
+    await says(juliet, 'three');
+    await says(juliet, 'four');
+    assert.equal(await statusTo(again), 'three');
+    assert.equal(await statusTo(again), 'four');
+  },
+);
