@@ -221,6 +221,7 @@ transcript(
     await romeo.receives(`<message type='chat'><body>1</body></message>`);
     for (const h of [2, 2, 1, 0]) await romeo.sends(ack(h));
     await romeo.isAcked(1);
+    await romeo.isAcked(1); // and the stream is still there
   },
 );
 

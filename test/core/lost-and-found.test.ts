@@ -80,7 +80,8 @@ scenario(
     for (const client of [juliet, chamber]) await client.becomesAvailable();
     const connection = connectionOf(scene, juliet.full);
     const kicked = scene.runtime.ask(parseJid(juliet.bare)!.bare, { kind: 'kick', resource: juliet.resource, reason: 'kicked' });
-    for (let i = 0; i < 16; i++) assert.ok(scene.kernel.send(connection, pushed(stanza(DOMAIN, juliet.full, { kind: 'message', type: 'normal' }))));
+    for (let i = 0; i < 16; i++)
+      assert.ok(scene.kernel.send(connection, pushed(stanza(DOMAIN, juliet.full, { kind: 'message', type: 'normal' }))));
     await scene.settle();
     assert.equal(await kicked, 1);
     assert.equal(scene.runtime.counters.closed.get('kicked'), undefined, 'it had no room for the news');

@@ -307,6 +307,7 @@ transcript(
     await romeo.sends(`<presence to='${juliet.bare}/nick'/>`);
     await phone.sends(`<presence to='${juliet.bare}/nick'/>`);
     await tablet.sends(`<presence to='${juliet.bare}/other'/>`);
+    for (const client of [romeo, phone, tablet]) await client.sync();
     const message = { from: romeo, to: juliet, content: `${body('Psst')}<x xmlns='${MUC_USER}'/>` };
     await romeo.sends(xml(message));
     await phone.receives(copy('sent', phone, message));
