@@ -6,6 +6,8 @@
  *    │ ▲  └───► absent ──► active        (absent: no such account; kept briefly so that
  *    ▼ │                                  strangers' guesses cost one store read, not many)
  *   out_of_order                         (the store failed: refuses for a moment, tries again)
+ *
+ * Long because each state answers for every message there is.
  */
 import { defineMachine, type Crash, type KernelEvent, type Message, type Turn } from '../kernel/actor.ts';
 import { StanzaError, stanzaErrorElement } from '../xmpp/stanza-error.ts';

@@ -1,6 +1,7 @@
 /**
  * The data of an account's actor and, at the same time, what modules see of it. The states are in
- * `account-machine.ts`; how sessions come and go is in `account-sessions.ts`.
+ * `account-machine.ts`; how sessions come and go is in `account-sessions.ts`. Long because all of it is one object that every turn
+ * touches; whatever is about one matter only (giving, catching up, ending, salvage, the store's trouble) has a file of its own.
  */
 import type { ActorRef, KernelEvent, Message, Turn } from '../kernel/actor.ts';
 import type { Form } from '../log/entry.ts';

@@ -1,7 +1,7 @@
 /**
  * What account, host and connection actors say to each other. All but stanzas is plain
  * data: it crosses threads by structured clone. Stanzas are messages themselves (kind
- * `message`, `presence`, `iq`).
+ * `message`, `presence`, `iq`). Long because it is the whole vocabulary: one look shows who may say what to whom.
  */
 import type { ActorRef, ReplyTo } from '../kernel/actor.ts';
 import type { ScramRecord } from '../sasl/scram-record.ts';

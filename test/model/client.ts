@@ -1,6 +1,7 @@
 /**
  * A client of the model: counts what it gets as XEP-0198 demands, keeps what it has sent until that is acknowledged, sends it
  * again when it resumes, and remembers all that has come to it. It does what it is told and nothing by chance.
+ * Long because it is one state machine that is read as one.
  */
 import { DOMAIN } from '../harness/memory-target.ts';
 import type { RawConnection } from '../harness/target.ts';

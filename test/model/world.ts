@@ -2,6 +2,7 @@
  * The world of `no-loss.test.ts`: our server in memory over a store whose commits settle, fail or are lost when the
  * schedule says so, and clients that count as XEP-0198 demands. An action never depends on chance, only on what it says
  * itself, so that a schedule stays the same schedule when actions are taken out of it.
+ * Long because it is one state machine that is read as one.
  */
 import crypto from 'node:crypto';
 import { syncBuiltinESMExports } from 'node:module';
