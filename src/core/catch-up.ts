@@ -4,10 +4,11 @@
  */
 import { LOG, logKey, type LogEntry } from '../log/entry.ts';
 import { PENDING } from '../log/segment.ts';
+import { delayElement } from '../xmpp/delay.ts';
 import type { Account } from './account.ts';
 import type { AccountContext } from './context.ts';
 import { shownStanza } from './drafts.ts';
-import { carbon, delayed, send } from './giving.ts';
+import { carbon, send } from './giving.ts';
 import type { Item } from './outbound.ts';
 import type { Session } from './session.ts';
 
@@ -111,7 +112,8 @@ function handOn(account: Account, session: Session, items: readonly Item[]): voi
       left.push(item); // the client did not read what came before
       continue;
     }
-    if (item.isDelayed) item.stanza = delayed(item.stanza!, account.host.domain, item.atMs);
+    // XEP-0203 §4, XEP-0160 §2
+    if (item.isDelayed) item.stanza = item.stanza!.withAppended(delayElement(account.host.domain, item.atMs, 'Offline Storage'));
     item.isDelayed = false;
     if (account.pending.remove(item.position)) account.delete(PENDING, [item.position]);
     send(account, session, item);

@@ -6,7 +6,7 @@ import type { Delivery, Direction, Origin } from '../log/entry.ts';
 import { PENDING } from '../log/segment.ts';
 import type { ChildHead } from '../xml/frame.ts';
 import { stanzaIdXml, STANZA_IDS } from '../xmpp/forwarding.ts';
-import { Stanza } from '../xmpp/stanza.ts';
+import type { Stanza } from '../xmpp/stanza.ts';
 import type { Account } from './account.ts';
 
 export interface Draft {
@@ -82,17 +82,7 @@ export function shownStanza(
   entry: { readonly position: number; readonly atMs: number; readonly isArchived: boolean },
 ): Stanza {
   if (!entry.isArchived) return stanza;
-  const { kind, type, to, from, id, lang, body, children } = stanza;
-  return new Stanza({
-    kind,
-    type,
-    to,
-    from,
-    id,
-    lang,
-    body: body + stanzaIdXml(log.ids.of(entry), bare),
-    children: [...children, ID_HEAD],
-  });
+  return stanza.withAppendedXml(stanzaIdXml(log.ids.of(entry), bare), ID_HEAD);
 }
 
 const ID_HEAD: ChildHead = { name: 'stanza-id', ns: STANZA_IDS };

@@ -1,10 +1,7 @@
 /** The last steps of a stanza to one session: kept back, numbered, sent, or left to wait. */
 import type { Form } from '../log/entry.ts';
-import { serialize } from '../xml/serialize.ts';
-import { delayElement } from '../xmpp/delay.ts';
-import { forwardedXml } from '../xmpp/forwarding.ts';
+import { CARBONS, forwardedXml } from '../xmpp/forwarding.ts';
 import type { Jid } from '../xmpp/jid.ts';
-import { NS } from '../xmpp/namespaces.ts';
 import { StanzaError } from '../xmpp/stanza-error.ts';
 import { errorAnswer, Stanza } from '../xmpp/stanza.ts';
 import type { Account } from './account.ts';
@@ -15,7 +12,6 @@ import type { Item } from './outbound.ts';
 import type { Session } from './session.ts';
 
 const NOBODY: readonly number[] = [];
-const CARBONS = 'urn:xmpp:carbons:2';
 /** Stanzas a client may leave unacknowledged. More, and it is taken for gone: the rest waits in the log. */
 const MAX_UNACKED = 4_000;
 
@@ -111,11 +107,4 @@ export function carbon(form: Exclude<Form, 'plain'>, shown: Stanza, account: Jid
     body: `<${name} xmlns='${CARBONS}'>${forwardedXml(shown)}</${name}>`,
     children: [{ name, ns: CARBONS }],
   });
-}
-
-/** XEP-0203 §4, XEP-0160 §2 */
-export function delayed(stanza: Stanza, domain: string, atMs: number): Stanza {
-  const { kind, type, to, from, id, lang, body, children } = stanza;
-  const delay = serialize(delayElement(domain, atMs, 'Offline Storage'), NS.client);
-  return new Stanza({ kind, type, to, from, id, lang, body: body + delay, children: [...children, { name: 'delay', ns: NS.delay }] });
 }

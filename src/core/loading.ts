@@ -19,8 +19,8 @@ export function takeIn(account: Account, loaded: Loaded): void {
   account.pending = new Pending(pending);
   account.isAwake = isAwake;
   for (const { key, value } of ended) account.ended.set(key[0] as number, value);
+  noteTaken(account, loaded);
   takeInSessions(account, loaded);
-  noteTaken(account, log.tail, loaded);
   if (isAwake) oweMessages(account, log.tail);
   answerFailures(account);
   // What a failed turn said of it is lost; without it a connection would wait for ever.
@@ -29,15 +29,15 @@ export function takeIn(account: Account, loaded: Loaded): void {
 }
 
 function takeInSessions(account: Account, loaded: Loaded): void {
-  const { sessions, taken, log } = loaded;
+  const { sessions, log } = loaded;
   const { now, host, turn } = account;
   for (const { key, value } of sessions) {
     const number = key[0] as number;
     const existing = [...account.sessions].find((each) => each.key === number);
     const session = restoreSession(value, number, account.jid, account.environment.jidOf, existing);
-    for (const row of taken) if (row.key[0] === number) session.taken = Math.max(session.taken, row.value);
     for (const entry of log.tail) if (entry.position >= value.until) replayEntry(session, entry, existing === undefined);
-    session.savedTaken = savedTaken(number, value.taken, loaded);
+    session.savedTaken = Math.max(value.taken, account.takenByKey.get(number) ?? 0); // whatever the memory knows
+    session.taken = Math.max(session.taken, session.savedTaken);
     if (existing !== undefined) continue;
     // One that had a connection when the server ended waits from now on: nobody was there to come back to.
     session.detachedAtMs = Math.max(session.detachedAtMs ?? now, host.startedAtMs);
@@ -51,17 +51,9 @@ function takeInSessions(account: Account, loaded: Loaded): void {
   }
 }
 
-/** What the store knows of a session's stanzas, whatever the memory knows. */
-function savedTaken(key: number, inRow: number, { taken, log }: Loaded): number {
-  let saved = inRow;
-  for (const row of taken) if (row.key[0] === key) saved = Math.max(saved, row.value);
-  for (const { origin } of log.tail) if (origin?.session === key) saved = Math.max(saved, origin.taken);
-  return saved;
-}
-
-/** For sessions without rows: how far they had come. */
-function noteTaken(account: Account, tail: readonly LogEntry[], { taken }: Loaded): void {
-  for (const { origin } of tail) if (origin !== undefined) account.takenByKey.set(origin.session, origin.taken);
+/** How far sessions had come, with rows or without. */
+function noteTaken(account: Account, { taken, log }: Loaded): void {
+  for (const { origin } of log.tail) if (origin !== undefined) account.takenByKey.set(origin.session, origin.taken);
   for (const { key, value } of taken) {
     const number = key[0] as number;
     account.takenByKey.set(number, Math.max(value, account.takenByKey.get(number) ?? 0));

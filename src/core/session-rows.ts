@@ -116,7 +116,6 @@ export function restoreSession(
   session.sm = { token: row.token, maxMs: row.maxMs, base: row.base };
   session.isRestored = existing === undefined;
   session.isCountKnown = false;
-  session.taken = Math.max(session.taken, row.taken);
   session.isInterested = row.isInterested;
   session.restoreSlots(row.slots);
   for (const text of row.directed) session.directed.set(text, jidOf(text));
@@ -144,7 +143,6 @@ export function restoreSession(
  */
 export function replayEntry(session: Session, { position, atMs, origin, deliveries }: LogEntry, withRequests: boolean): void {
   if (origin?.session === session.key) {
-    session.taken = Math.max(session.taken, origin.taken);
     if (withRequests) setRequests(session, origin.requests);
   }
   for (const { session: key, seq, form } of deliveries) {

@@ -118,14 +118,13 @@ export function ready(account: Account, { sid, received, acked }: Ready): void {
 function goOn(account: Account, session: Session, received: number): void {
   const { outbound, isRestored } = session;
   outbound.isLive = false;
-  if (!isRestored) answerForgotten(account, session, received);
+  answerLost(account, session, received);
   outbound.rebase(received);
   session.generation++;
   session.isBusy = session.isAwaitingAck = false;
   session.isDirty = true;
   session.isRestored = false;
   session.isCountKnown = true;
-  if (isRestored) answerLost(account, session, received);
   account.catchUp(session);
   account.host.hooks.emit('session_resumed', account, session, isRestored);
   account.handOver();
@@ -161,27 +160,20 @@ function isSame(mine: string | undefined, theirs: string): boolean {
   return a.length === b.length && timingSafeEqual(a, b);
 }
 
-/** Answers the client has not got and that are not there any more, since a change they spoke of was undone or the account was restarted. */
-function answerForgotten(account: Account, session: Session, received: number): void {
-  if (session.requests.size === 0) return;
-  const kept = new Set<string | undefined>();
-  for (const { stanza } of session.outbound.unacked()) if (stanza?.kind === 'iq') kept.add(stanza.id);
-  for (const { id, to, seq } of [...session.requests.values()]) {
-    if (seq > received && !kept.has(id)) answerWithError(account, session, id, to);
-  }
-}
-
 /**
- * Requests whose answers went down with the account's memory: the client must not wait for ever.
+ * Requests whose answers the client has not got and that are not there any more: it must not wait for ever. Of those that
+ * are not answered yet only a restored session's are lost, with what was to answer them.
  *
  * @param received number of the last stanza the client has.
  */
 function answerLost(account: Account, session: Session, received: number): void {
-  const requests = [...session.requests.values()];
-  session.requests.clear();
-  for (const { id, to, seq } of requests) {
-    if (seq > 0 && seq <= received) continue;
-    answerWithError(account, session, id, to);
+  if (session.requests.size === 0) return;
+  const kept = new Set<string | undefined>();
+  for (const { stanza } of session.outbound.unacked()) if (stanza?.kind === 'iq') kept.add(stanza.id);
+  for (const { id, to, seq } of [...session.requests.values()]) {
+    const isLost = seq > received ? !kept.has(id) : seq === 0 && session.isRestored;
+    if (isLost) answerWithError(account, session, id, to);
+    else if (session.isRestored) session.requests.delete(id); // the client has it
   }
 }
 

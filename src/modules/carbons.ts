@@ -1,4 +1,5 @@
 /** Every client of an account sees both sides of its conversations: copies of what the others send and receive. XEP-0280 */
+import { CARBONS as NS } from '../xmpp/forwarding.ts';
 import type { AccountContext } from '../core/context.ts';
 import { DROP } from '../core/hooks.ts';
 import { defineModule, EMPTY_RESULT, type AccountSlot, type IqAnswer, type IqRequest } from '../core/module.ts';
@@ -9,7 +10,6 @@ import { NS as CORE } from '../xmpp/namespaces.ts';
 import { StanzaError } from '../xmpp/stanza-error.ts';
 import type { Stanza } from '../xmpp/stanza.ts';
 
-const NS = 'urn:xmpp:carbons:2';
 /** §6.2: all of the recommended rules, as they are. */
 const RULES = 'urn:xmpp:carbons:rules:0';
 const RECEIPTS = 'urn:xmpp:receipts';

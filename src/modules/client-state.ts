@@ -2,6 +2,7 @@
  * A client that nobody looks at is not woken for what can wait: presence and chat states, the latest of each contact, are
  * held back until something comes that cannot. XEP-0352
  */
+import { CARBONS } from '../xmpp/forwarding.ts';
 import { z } from 'zod';
 import { count, flag } from '../config/types.ts';
 import type { AccountContext } from '../core/context.ts';
@@ -16,7 +17,6 @@ import type { Stanza } from '../xmpp/stanza.ts';
 
 const NS = 'urn:xmpp:csi:0';
 const STREAM_FEATURE = el('csi', NS);
-const CARBONS = 'urn:xmpp:carbons:2';
 const MUC_USER = 'http://jabber.org/protocol/muc#user';
 
 /** What one session may be owed, as stanzas count themselves: it is sent in one go. */

@@ -3,6 +3,7 @@
  * Both are views of one log here, so a message that is in both is one again when it comes back: the offline one names
  * its place in the archive (`<stanza-id/>`, XEP-0359).
  */
+import { FORWARD as NS_FORWARD, STANZA_IDS as NS_STANZA_ID } from '../xmpp/forwarding.ts';
 import { SESSIONS } from '../core/session-rows.ts';
 import { messageOf, stanzaXml, type AccountImport, type AccountRows, type Portable } from '../core/portable.ts';
 import { ArchiveIds, newArchiveKey } from '../log/archive-id.ts';
@@ -20,8 +21,6 @@ import type { Stanza } from '../xmpp/stanza.ts';
 import { NS_PIE, NS_PIE_MAM, NS_ROOKERY } from './names.ts';
 
 const NS_MAM = 'urn:xmpp:mam:2';
-const NS_FORWARD = 'urn:xmpp:forward:0';
-const NS_STANZA_ID = 'urn:xmpp:sid:0';
 
 /** Offline messages kept back until their place in the archive is known; further ones come before it. */
 const MAX_WAITING_BYTES = 32 * 1024 * 1024;

@@ -1,11 +1,14 @@
 /** Messages inside messages: XEP-0297, as carbons and archives use it. No tree is built of what is forwarded. */
-import { serialize } from '../xml/serialize.ts';
-import { escapeAttr } from '../xml/serialize.ts';
+import { escapeAttr, serialize } from '../xml/serialize.ts';
 import { delayElement } from './delay.ts';
 import { NS } from './namespaces.ts';
 import type { Stanza } from './stanza.ts';
 
 export const FORWARD = 'urn:xmpp:forward:0';
+/** XEP-0280 */
+export const CARBONS = 'urn:xmpp:carbons:2';
+/** XEP-0359 */
+export const STANZA_IDS = 'urn:xmpp:sid:0';
 
 /** A stanza of ours as an element inside another one; it says its namespace itself. XEP-0297 §3.1 */
 export function embeddedXml(stanza: Stanza): string {
@@ -28,5 +31,3 @@ export function forwardedXml(stanza: Stanza, delay?: { readonly by: string; read
 export function stanzaIdXml(id: string, by: string): string {
   return `<stanza-id xmlns='${STANZA_IDS}' id='${escapeAttr(id)}' by='${escapeAttr(by)}'/>`;
 }
-
-export const STANZA_IDS = 'urn:xmpp:sid:0';

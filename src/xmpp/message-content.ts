@@ -1,5 +1,6 @@
 /** What kind of message a message is, told by the heads of its content: no tree is built. XEP-0160 §3, XEP-0334 §4 */
 import type { ChildHead } from '../xml/frame.ts';
+import { STANZA_IDS } from './forwarding.ts';
 import { NS } from './namespaces.ts';
 import type { Stanza } from './stanza.ts';
 
@@ -9,8 +10,6 @@ export const CHAT_STATES = 'http://jabber.org/protocol/chatstates';
 /** XEP-0334 */
 export const HINTS = 'urn:xmpp:hints';
 export type Hint = 'no-permanent-store' | 'no-store' | 'no-copy' | 'store';
-
-const STANZA_IDS = 'urn:xmpp:sid:0';
 
 /** Whether the sender gives that hint. In an error it may be the original's, so there it means nothing. XEP-0334 §5 */
 export function hasHint(stanza: Stanza, hint: Hint): boolean {

@@ -121,14 +121,13 @@ export class Stanza {
 
   /** The same stanza with elements added at the end of its content. No tree is built of what was there. */
   withAppended(...added: readonly Element[]): Stanza {
-    const { kind, type, to, from, id, lang, hasTo } = this;
-    let { body } = this;
-    const children = [...this.children];
-    for (const child of added) {
-      body += serialize(child, NS.client);
-      children.push({ name: child.name, ns: child.ns });
-    }
-    return new Stanza({ kind, type, to, from, id, lang, body, children, hasTo });
+    return this.withAppendedXml(added.map((child) => serialize(child, NS.client)).join(''), ...added.map(({ name, ns }) => ({ name, ns })));
+  }
+
+  /** The same for elements that are text already: self-contained, of a checked source, with their heads. */
+  withAppendedXml(xml: string, ...heads: readonly ChildHead[]): Stanza {
+    const { kind, type, to, from, id, lang, body, children, hasTo } = this;
+    return new Stanza({ kind, type, to, from, id, lang, body: body + xml, children: [...children, ...heads], hasTo });
   }
 
   /** As bytes for a stream whose default namespace is the content namespace (client or server alike). */

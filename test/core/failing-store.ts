@@ -1,7 +1,8 @@
 /** A store in memory that fails when the test says so. */
 import { StoreError } from '../../src/store/errors.ts';
 import { openMemory } from '../../src/store/memory.ts';
-import type { Commit, Store } from '../../src/store/store.ts';
+import { settledCommit } from '../../src/store/commit.ts';
+import type { Store } from '../../src/store/store.ts';
 
 export interface FailingStore {
   readonly store: Store;
@@ -13,14 +14,7 @@ export function failingStore(): FailingStore {
   const failing = { commits: false, reads: false };
   const inner = openMemory();
   const error = new StoreError('ERR_STORE_FULL' as ConstructorParameters<typeof StoreError>[0], 'the disk is full');
-  const failed: Commit = {
-    settled: true,
-    error,
-    onSettled: (callback) => callback(),
-    get promise() {
-      return Promise.reject(error);
-    },
-  };
+  const failed = settledCommit(error);
   const store = new Proxy<Store>(inner, {
     get(target, name) {
       const value: unknown = Reflect.get(target, name, target);

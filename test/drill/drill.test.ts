@@ -2,8 +2,7 @@
  * Crash drills in small: each kind of fault alone, on the server as its users run it, for a second or two. At length: `npm run drill`.
  */
 import assert from 'node:assert/strict';
-import { after, before, test, type TestContext } from 'node:test';
-import { NoStreamManagement } from '../../bench/drill/client.ts';
+import { after, before, test } from 'node:test';
 import { runDrill, type DrillOptions } from '../../bench/drill/drill.ts';
 import type { FaultKind } from '../../bench/drill/faults.ts';
 import { printReport, type DrillReport } from '../../bench/drill/report.ts';
@@ -21,15 +20,8 @@ after(() => server[Symbol.asyncDispose]());
 
 type SmallDrill = Pick<DrillOptions, 'seconds' | 'seed' | 'faults'> & Partial<DrillOptions>;
 
-/** Undefined, and the test skipped, where the server has no stream management. */
-async function drillOn(t: TestContext, at: DrillServer, options: SmallDrill): Promise<DrillReport | undefined> {
-  try {
-    return await runDrill(at, { pairs: 4, rate: 600, restMs: 20_000, ...options });
-  } catch (error) {
-    if (!(error instanceof NoStreamManagement)) throw error;
-    t.skip(error.message);
-    return undefined;
-  }
+function drillOn(at: DrillServer, options: SmallDrill): Promise<DrillReport> {
+  return runDrill(at, { pairs: 4, rate: 600, restMs: 20_000, ...options });
 }
 
 const describe = (report: DrillReport): string =>
@@ -46,9 +38,8 @@ const DRILLS: Readonly<Record<string, SmallDrill>> = {
 };
 
 for (const [what, options] of Object.entries(DRILLS)) {
-  test(`crash drill: ${what}; nothing acknowledged is lost, doubled or out of order, and every session resumes`, async (t) => {
-    const report = await drillOn(t, server, options);
-    if (report === undefined) return;
+  test(`crash drill: ${what}; nothing acknowledged is lost, doubled or out of order, and every session resumes`, async () => {
+    const report = await drillOn(server, options);
     assert.deepEqual(report.problems, [], describe(report));
     assert.ok(report.acknowledged > 100, describe(report));
     assert.equal(report.acknowledged, report.sent, 'all is acknowledged in the end');
@@ -69,7 +60,7 @@ test('without ROOKERY_DRILL the commands that break things do not exist', () => 
   );
 });
 
-test('the drill can fail: a server that acknowledges before it commits loses messages, and is found out', async (t) => {
+test('the drill can fail: a server that acknowledges before it commits loses messages, and is found out', async () => {
   // What `npm run drill -- --broken early-ack` runs; see src/server/drill.ts.
   await using broken = await startServer('rookery', {
     hasArchive: true,
@@ -77,8 +68,7 @@ test('the drill can fail: a server that acknowledges before it commits loses mes
     mode: 'early-ack',
     settings: { ROOKERY_STORE_GATHER: '200ms' },
   });
-  const report = await drillOn(t, broken, { seconds: 3, seed: 8, rate: 1_000, faults: { kill: 2 }, hasArchive: false, restMs: 5_000 });
-  if (report === undefined) return;
+  const report = await drillOn(broken, { seconds: 3, seed: 8, rate: 1_000, faults: { kill: 2 }, hasArchive: false, restMs: 5_000 });
   const isTakenBack = report.problems.some((problem) => problem.includes('takes back'));
   // Without rest, what is not there may only be late.
   assert.ok(isTakenBack || (report.isAtRest && report.live.lost > 0), describe(report));

@@ -10,7 +10,8 @@ import { test } from 'node:test';
 import { defineModule, EMPTY_RESULT, type IqAnswer, type IqHandler, type ModuleSpec } from '../../src/core/module.ts';
 import type { StanzaHandler, StanzaHook } from '../../src/core/hooks.ts';
 import { openMemory } from '../../src/store/memory.ts';
-import type { Commit, Store } from '../../src/store/store.ts';
+import { settledCommit } from '../../src/store/commit.ts';
+import type { Store } from '../../src/store/store.ts';
 import { StoreError } from '../../src/store/errors.ts';
 import type { Stanza } from '../../src/xmpp/stanza.ts';
 import { childElements, childOf, textOf } from '../harness/xml.ts';
@@ -171,14 +172,7 @@ function failingStore(): { store: Store; failure: { before: number } } {
   const failure = { before: Infinity };
   const inner = openMemory();
   const error = new StoreError('ERR_STORE_WRITE' as ConstructorParameters<typeof StoreError>[0], 'the disk is full');
-  const failed: Commit = {
-    settled: true,
-    error,
-    onSettled: (callback) => callback(),
-    get promise() {
-      return Promise.reject(error);
-    },
-  };
+  const failed = settledCommit(error);
   const store = new Proxy<Store>(inner, {
     get(target, name) {
       const value: unknown = Reflect.get(target, name, target);
