@@ -10,7 +10,8 @@ import { NS } from '../xmpp/namespaces.ts';
 import { StanzaError, stanzaErrorElement, type Condition } from '../xmpp/stanza-error.ts';
 import { beginSession, type C2sMessage, type C2sState, type Connection } from './connection.ts';
 import { Given } from './given.ts';
-import { askToResume, manageBeforeBind, NS_SM, resumeAnswered } from './stream-management.ts';
+import { NS_SM } from '../stream/stream-management.ts';
+import { askToResume, manageBeforeBind, resumeAnswered } from './stream-management.ts';
 
 /** Answers come from another thread at worst; a busy one is no reason to give up early. */
 const BIND_TIMEOUT_MS = 15_000;

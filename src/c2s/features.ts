@@ -4,7 +4,7 @@ import { serialize } from '../xml/serialize.ts';
 import { NS } from '../xmpp/namespaces.ts';
 import type { Connection } from './connection.ts';
 import { saslOffer } from './login.ts';
-import { NS_SM } from './stream-management.ts';
+import { NS_SM } from '../stream/stream-management.ts';
 
 const LIMITS = 'urn:xmpp:stream-limits:0';
 const CHANNEL_BINDING = 'urn:xmpp:sasl-cb:0';

@@ -7,7 +7,8 @@ import { NS } from '../xmpp/namespaces.ts';
 import type { StanzaKind } from '../xmpp/stanza.ts';
 import type { C2sMessage, C2sState, Connection } from './connection.ts';
 import { armLeaving, goOnLeaving } from './leaving.ts';
-import { askToEnable, enableAnswered, failed, NS_SM, requestAckInTime } from './stream-management.ts';
+import { NS_SM } from '../stream/stream-management.ts';
+import { askToEnable, enableAnswered, failed, requestAckInTime } from './stream-management.ts';
 import { askToAttach, bounced, makeRefusal, resend, sayClientState, seekAccount, sendReady } from './to-account.ts';
 import { dropSlowConsumer, retryPush, toClient } from './to-client.ts';
 

@@ -26,7 +26,8 @@ import { abortLogin, continueLogin, startLogin } from './login.ts';
 import { closing, wait_for_unbind } from './leaving.ts';
 import { recoverSession, wait_for_account } from './lost-account.ts';
 import { session_established } from './session.ts';
-import { manageBeforeBind, NS_SM } from './stream-management.ts';
+import { NS_SM } from '../stream/stream-management.ts';
+import { manageBeforeBind } from './stream-management.ts';
 import { dropSlowConsumer } from './to-client.ts';
 
 /** What is put into each stanza has to be short: the longest tag RFC 5646 §4.4.1 makes room for. */

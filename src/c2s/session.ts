@@ -11,7 +11,8 @@ import { makeStanza, readStanza, type Stanza } from '../xmpp/stanza.ts';
 import { el } from '../xml/element.ts';
 import { makeSessionId, type C2sMessage, type C2sState, type Connection } from './connection.ts';
 import { leaveInOrder } from './leaving.ts';
-import { askToEnable, checkAck, enableAnswered, manage, NS_SM, requestAck, requestAckNow, tellClient } from './stream-management.ts';
+import { NS_SM } from '../stream/stream-management.ts';
+import { askToEnable, checkAck, enableAnswered, manage, requestAck, requestAckNow, tellClient } from './stream-management.ts';
 import {
   askWhatWasTaken,
   bounced,

@@ -5,6 +5,7 @@
 import type { KernelEvent } from '../kernel/actor.ts';
 import { CREDIT_WINDOW, type ResumeAnswer, type SessionIdentity, type SmAnswer, type Unbind } from '../core/messages.ts';
 import { attributeOf, STREAM_END } from '../stream/header.ts';
+import { COUNT_RANGE, NS_SM, parseBoolean, parseCount, unwrapCount } from '../stream/stream-management.ts';
 import { el } from '../xml/element.ts';
 import type { Frame } from '../xml/frame.ts';
 import { escapeAttr, serialize } from '../xml/serialize.ts';
@@ -15,10 +16,6 @@ import { askTaken, RESEND_MS } from './to-account.ts';
 import { beginSession, type C2sState, type Connection } from './connection.ts';
 import { Given } from './given.ts';
 
-export const NS_SM = 'urn:xmpp:sm:3';
-
-/** Counts wrap at 2^32. §4 */
-export const COUNT_RANGE = 2 ** 32;
 /** Stanzas, or time, after which the client is asked what it has got. */
 const REQUEST_AFTER = 16;
 const REQUEST_AFTER_MS = 1_000;
@@ -64,26 +61,6 @@ export class StreamManagement {
     this.isResumable = isResumable;
     this.maxSeconds = maxSeconds;
   }
-}
-
-/** Of an `h`: xs:unsignedInt. Undefined where it is none. §10 */
-export function parseCount(text: string | undefined): number | undefined {
-  if (text === undefined || !/^[0-9]{1,20}$/.test(text.trim())) return undefined;
-  const count = Number(text);
-  return count < COUNT_RANGE ? count : undefined;
-}
-
-/** The number nearest to `known` that `h` may stand for: before it only where that is nearer, and there is such a number. §4 */
-export function unwrapCount(h: number, known: number): number {
-  const ahead = (h - (known % COUNT_RANGE) + COUNT_RANGE) % COUNT_RANGE;
-  const before = known + ahead - COUNT_RANGE;
-  return ahead >= COUNT_RANGE / 2 && before >= 0 ? before : known + ahead;
-}
-
-/** xs:boolean. */
-function parseBoolean(text: string | undefined): boolean | undefined {
-  if (text === undefined || text === 'false' || text === '0') return false;
-  return text === 'true' || text === '1' ? true : undefined;
 }
 
 /** xs:positiveInteger, as far as anybody means it. */

@@ -51,6 +51,8 @@ export function makeTlsFacts(overrides: Partial<TlsFacts> = {}): TlsFacts {
     tlsServerEndPoint: () => Buffer.alloc(32, 0x5e),
     peerCertificate: undefined,
     isPeerTrusted: false,
+    peerProblem: undefined,
+    peerChain: () => [],
     ...overrides,
   };
 }

@@ -1,5 +1,5 @@
 /**
- * A server's side of one TCP connection, plain or under TLS.
+ * Our side of one TCP connection, plain or under TLS: one that was accepted, or one that we have opened (`dial.ts`).
  *
  * Lean on purpose: tens of thousands of these sit idle in a process. A connection costs this object,
  * Node's socket and no closures: listeners are shared functions that find the transport through a
@@ -15,7 +15,7 @@ import type { Admitted } from './admission.ts';
 import type { Deadlines } from './deadlines.ts';
 import type { FlushQueue } from './flush-queue.ts';
 import { shareReads } from './shared-read.ts';
-import type { HandshakeOwner, TlsContexts, TlsEntry } from './tls-context.ts';
+import type { HandshakeOwner, TlsEntry, TlsSide } from './tls-context.ts';
 import type { TlsFacts, Transport, TransportHandlers } from './transport.ts';
 
 /** What the transports of one listener have in common. */
@@ -24,7 +24,7 @@ export interface SocketShare {
   readonly entry: TlsEntry;
   readonly flushQueue: FlushQueue;
   /** Undefined: `startTls` ends the connection. */
-  readonly tls: TlsContexts | undefined;
+  readonly tls: TlsSide | undefined;
   /** `drained` is called for connections that had more than this waiting; at least `MIN_HIGH_WATER_BYTES`. */
   readonly highWaterBytes: number;
   /** Handshakes under way; who is still in it when the time is over is disconnected. */
@@ -203,9 +203,9 @@ export class SocketTransport implements Transport, HandshakeOwner {
     if (this.#handlers !== undefined && (this.#flags & (CLOSED | PAUSED)) === 0) socket.resume();
   }
 
-  /** The TLS layer's. */
+  /** The TLS layer's. OpenSSL is still on the stack: the end follows. */
   handshakeFailed(error: Error): void {
-    this.#fail(error);
+    this.failed(error);
   }
 
   #listen(): void {

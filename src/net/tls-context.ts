@@ -1,11 +1,11 @@
 /** The TLS endpoints made of the virtual hosts' certificates: which is presented to whom, and how they are renewed. */
-import { createHmac, randomBytes } from 'node:crypto';
+import { constants, createHmac, randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { createSecureContext, Server } from 'node:tls';
 import type { SecureContext, SecureContextOptions, TLSSocket, TlsOptions } from 'node:tls';
 import { asciiName, namesOf, readClientAuthorities, readCredentials } from './credentials.ts';
 import type { Credentials, TlsHost, TlsProblem } from './credentials.ts';
-import { ServerTlsFacts } from './tls-facts.ts';
+import { SocketTlsFacts } from './tls-facts.ts';
 import type { TlsFacts } from './transport.ts';
 
 export interface TlsSettings {
@@ -16,6 +16,11 @@ export interface TlsSettings {
    * are not asked for one: being asked makes some of them bother their users.
    */
   readonly clientAuthorityFile?: string | undefined;
+  /**
+   * Whether whoever connects is asked for a certificate all the same; the authorities are those of the system then. For servers,
+   * which are not asked to resume either: what they have proved is then to be seen in every handshake.
+   */
+  readonly areServers?: boolean | undefined;
   /** Protocols accepted under direct TLS; the first that the client offers as well wins. XEP-0368 §3 */
   readonly alpn: readonly string[];
   readonly minVersion: 'TLSv1.2' | 'TLSv1.3';
@@ -62,6 +67,11 @@ export function makeTlsSettings(hosts: readonly TlsHost[], overrides: Partial<Tl
 /** How a client comes to TLS: after STARTTLS there is no ALPN to agree on. */
 export type TlsEntry = 'starttls' | 'direct_tls';
 
+/** Does our side of a handshake on a connected socket, which from then on belongs to TLS. */
+export interface TlsSide {
+  accept(socket: Socket, entry: TlsEntry, owner: HandshakeOwner): void;
+}
+
 /** Told how a handshake went; exactly one of the two is called, unless the socket is destroyed first. */
 export interface HandshakeOwner {
   handshakeDone(socket: TLSSocket, facts: TlsFacts): void;
@@ -80,6 +90,8 @@ interface Generation {
   /** PEM. */
   readonly clientAuthorities: string | undefined;
   readonly servers: Readonly<Record<TlsEntry, Server>>;
+  /** For connections of our own, by domain; made when there is one. */
+  readonly clientContexts: Map<string, SecureContext>;
 }
 
 /** What a name is answered with. `context` is undefined for the default certificate. */
@@ -106,7 +118,7 @@ const SESSION_ID_CONTEXT = 'rookery';
 const HANDSHAKE_IDLE_MS = 60_000;
 
 /** Node's servers wrap sockets of ours; they never listen themselves. */
-export class TlsContexts {
+export class TlsContexts implements TlsSide {
   #settings: TlsSettings;
   #generation: Generation;
 
@@ -143,6 +155,25 @@ export class TlsContexts {
   /** When the first of the certificates in use expires, in milliseconds since the epoch. */
   get firstExpiryMs(): number {
     return Math.min(...this.#generation.credentials.map(({ x509 }) => x509.validToDate.getTime()));
+  }
+
+  /** What this side presents where it connects as `domain`; undefined where there is no certificate for it. Made once for each reading of the files. */
+  clientContext(domain: string): SecureContext | undefined {
+    const { credentials, clientAuthorities, clientContexts } = this.#generation;
+    const known = clientContexts.get(domain);
+    if (known !== undefined) return known;
+    const own = credentials.find((each) => each.domain === domain);
+    if (own === undefined) return undefined;
+    const { minVersion, ciphers, groups } = this.#settings;
+    const ca = clientAuthorities === undefined ? {} : { ca: clientAuthorities };
+    const context = createSecureContext({ minVersion, ciphers, ecdhCurve: groups, cert: own.cert, key: own.key, ...ca });
+    clientContexts.set(domain, context);
+    return context;
+  }
+
+  /** PEM of the authorities that are believed; undefined: those of the system. */
+  get authorities(): string | undefined {
+    return this.#generation.clientAuthorities;
   }
 
   /** Begins the server's side of a handshake on a connected socket, which from now on belongs to TLS. */
@@ -182,7 +213,7 @@ function makeGeneration(settings: TlsSettings, old: Generation | undefined, prob
     ...common,
     cert: first.cert,
     key: first.key,
-    requestCert: clientAuthorities !== undefined,
+    requestCert: clientAuthorities !== undefined || settings.areServers === true,
     rejectUnauthorized: false, // Whom to trust for what is decided by SASL EXTERNAL.
     handshakeTimeout: HANDSHAKE_IDLE_MS,
     SNICallback: (serverName, done) => done(null, present(presentations, serverName).context),
@@ -195,7 +226,7 @@ function makeGeneration(settings: TlsSettings, old: Generation | undefined, prob
     server.on('secureConnection', (socket) => handshakeDone(socket, presentations));
     server.on('tlsClientError', handshakeFailed);
   }
-  return { credentials, clientAuthorities, servers };
+  return { credentials, clientAuthorities, servers, clientContexts: new Map() };
 }
 
 function commonOptions(settings: TlsSettings, credentials: readonly Credentials[], ca: string | undefined): SecureContextOptions {
@@ -209,6 +240,7 @@ function commonOptions(settings: TlsSettings, credentials: readonly Credentials[
     ticketKeys: hmac.digest(),
     sessionTimeout: SESSION_LIFETIME_S,
     sessionIdContext: SESSION_ID_CONTEXT,
+    ...(settings.areServers === true ? { secureOptions: constants.SSL_OP_NO_TICKET } : {}),
     ...(ca === undefined ? {} : { ca }),
   };
 }
@@ -219,7 +251,7 @@ function handshakeDone(socket: TLSSocket, presentations: Presentations): void {
   socket.disableRenegotiation(); // CVE-2021-32920: a client that tries is disconnected before it costs anything.
   const { servername } = socket as TLSSocket & { servername?: string | false | null };
   const serverName = typeof servername === 'string' && servername !== '' ? servername.toLowerCase() : undefined;
-  owner.handshakeDone(socket, new ServerTlsFacts(socket, serverName, presentedEndPoint(socket, serverName, presentations)));
+  owner.handshakeDone(socket, new SocketTlsFacts(socket, serverName, presentedEndPoint(socket, serverName, presentations)));
 }
 
 /**

@@ -1,7 +1,6 @@
 /** What the layers above may know of a TLS connection, and the two channel bindings. */
-import { createHash } from 'node:crypto';
-import type { X509Certificate } from 'node:crypto';
-import type { TLSSocket } from 'node:tls';
+import { createHash, X509Certificate } from 'node:crypto';
+import type { DetailedPeerCertificate, TLSSocket } from 'node:tls';
 import { contextTag, DER, parseDer } from './der.ts';
 import type { DerNode } from './der.ts';
 import type { TlsFacts } from './transport.ts';
@@ -9,6 +8,8 @@ import type { TlsFacts } from './transport.ts';
 const EXPORTER_LABEL = 'EXPORTER-Channel-Binding'; // RFC 9266 §2
 const EXPORTER_BYTES = 32;
 const NO_CONTEXT = Buffer.alloc(0);
+/** Longer chains are none that anybody uses. */
+const MAX_CHAIN = 10;
 
 /** Hash by signature algorithm. RFC 5929 §4.1: MD5 and SHA-1 are replaced by SHA-256. */
 const HASH_OF_SIGNATURE: Readonly<Record<string, string>> = {
@@ -93,8 +94,8 @@ function intern(text: string): string {
   return text;
 }
 
-/** The facts of a server's side of a handshake that is done. Bindings are worked out when asked for: most logins use none. */
-export class ServerTlsFacts implements TlsFacts {
+/** The facts of a handshake that is done, seen from either side. Bindings are worked out when asked for: most logins use none. */
+export class SocketTlsFacts implements TlsFacts {
   readonly version: string;
   readonly cipher: string;
   readonly alpn: string | undefined;
@@ -102,14 +103,18 @@ export class ServerTlsFacts implements TlsFacts {
   readonly isPeerTrusted: boolean;
   readonly #socket: TLSSocket;
   readonly #serverEndPoint: Buffer | undefined;
+  readonly peerProblem: string | undefined;
 
-  /** @param serverEndPoint of the certificate this side presents to `serverName`. */
+  /** @param serverEndPoint of the certificate this side presents to `serverName`; undefined for a client's side. */
   constructor(socket: TLSSocket, serverName: string | undefined, serverEndPoint: Buffer | undefined) {
     this.version = intern(socket.getProtocol() ?? '');
     this.cipher = intern(socket.getCipher().name);
     this.alpn = typeof socket.alpnProtocol === 'string' ? intern(socket.alpnProtocol) : undefined;
     this.serverName = serverName;
     this.isPeerTrusted = socket.authorized;
+    const problem = socket.authorizationError as unknown as string | (Error & { code?: string }) | null | undefined;
+    this.peerProblem =
+      socket.authorized || !problem ? undefined : typeof problem === 'string' ? problem : (problem.code ?? problem.message);
     this.#socket = socket;
     this.#serverEndPoint = serverEndPoint;
   }
@@ -132,5 +137,18 @@ export class ServerTlsFacts implements TlsFacts {
 
   get peerCertificate(): X509Certificate | undefined {
     return this.#socket.destroyed ? undefined : this.#socket.getPeerX509Certificate();
+  }
+
+  peerChain(): readonly X509Certificate[] {
+    const chain: X509Certificate[] = [];
+    if (this.#socket.destroyed) return chain;
+    let current = (this.#socket.getPeerCertificate(true) as DetailedPeerCertificate | undefined)?.issuerCertificate;
+    for (let last: DetailedPeerCertificate | undefined; current?.raw !== undefined && current !== last;) {
+      if (chain.length >= MAX_CHAIN || chain.some(({ raw }) => raw.equals(current!.raw))) break;
+      chain.push(new X509Certificate(current.raw));
+      last = current;
+      current = current.issuerCertificate;
+    }
+    return chain;
   }
 }

@@ -20,6 +20,10 @@ export interface TlsFacts {
   /** The peer's certificate and whether it chains to a trusted root now. */
   readonly peerCertificate: X509Certificate | undefined;
   readonly isPeerTrusted: boolean;
+  /** Why it does not, as OpenSSL names it: 'DEPTH_ZERO_SELF_SIGNED_CERT'. The last of its complaints, which may hide others. */
+  readonly peerProblem: string | undefined;
+  /** What came with the peer's certificate and links it to others, without itself; nothing once the connection is over. */
+  peerChain(): readonly X509Certificate[];
 }
 
 /** Told of what happens to the transport; set once by the owner. Called outside of actor turns. */
@@ -52,7 +56,7 @@ export interface Transport {
   /** Stops and resumes reading: the only back-pressure there is. */
   pause(): void;
   resume(): void;
-  /** Server side of STARTTLS. Bytes already received and unread by the peer's TLS layer are its problem: the caller has checked there are none. */
+  /** Our side of STARTTLS, the server's or the client's. Bytes already received and unread by the peer's TLS layer are its problem: the caller has checked there are none. */
   startTls(): void;
   /** Flushes, says FIN (close_notify under TLS), and destroys the socket if the peer has not closed within the grace time. */
   end(): void;

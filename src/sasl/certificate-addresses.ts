@@ -7,9 +7,9 @@ import { Certificate, id_ce_subjectAltName, SubjectAlternativeName } from '@pecu
 import { utf8 } from './identity.ts';
 
 /** id-on-xmppAddr. RFC 6120 §13.7.1.4 */
-const XMPP_ADDR = '1.3.6.1.5.5.7.8.5';
+export const XMPP_ADDR = '1.3.6.1.5.5.7.8.5';
 /** DER tag of UTF8String. */
-const UTF8_STRING = 0x0c;
+export const UTF8_STRING = 0x0c;
 
 /** A larger certificate is read as one without addresses; honest ones have about 2 kB. */
 export const MAX_CERTIFICATE_BYTES = 65_536;
@@ -33,7 +33,7 @@ export function parseCertificateAddresses(certificate: Uint8Array): readonly str
     const names = AsnConvert.parse(found.extnValue, SubjectAlternativeName);
     if (names.length > MAX_CERTIFICATE_NAMES) return [];
     for (const { otherName } of names) {
-      const address = otherName?.typeId === XMPP_ADDR ? readUtf8String(Buffer.from(otherName.value)) : undefined;
+      const address = otherName?.typeId === XMPP_ADDR ? readString(Buffer.from(otherName.value), UTF8_STRING) : undefined;
       if (address !== undefined) addresses.push(address);
     }
   } catch {
@@ -42,9 +42,9 @@ export function parseCertificateAddresses(certificate: Uint8Array): readonly str
   return addresses;
 }
 
-/** A DER UTF8String, whole and alone. X.690 §8.1 and §10.1: definite length in its shortest form. */
-function readUtf8String(der: Buffer): string | undefined {
-  if (der.length < 2 || der[0] !== UTF8_STRING) return undefined;
+/** A DER string of that tag, whole and alone. X.690 §8.1 and §10.1: definite length in its shortest form. */
+export function readString(der: Buffer, tag: number): string | undefined {
+  if (der.length < 2 || der[0] !== tag) return undefined;
   let header = 2;
   let length = der[1]!;
   if (length === 0x81 && der.length > 2) {

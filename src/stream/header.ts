@@ -49,15 +49,34 @@ export interface ResponseHeader {
   readonly to: string | undefined;
   readonly id: string;
   readonly lang: string;
+  /** Declares the prefix `db`, which is how dialback is offered and its elements have to be named. XEP-0220 §2.4.1 */
+  readonly hasDialback?: boolean | undefined;
 }
 
-export function responseHeader({ contentNs, from, to, id, lang }: ResponseHeader): string {
+export function responseHeader({ contentNs, from, to, id, lang, hasDialback }: ResponseHeader): string {
   const addressee = to === undefined ? '' : ` to='${escapeAttr(to)}'`;
   return (
-    `<?xml version='1.0'?><stream:stream xmlns='${contentNs}' xmlns:stream='${NS.streams}' from='${escapeAttr(from)}'` +
+    `<?xml version='1.0'?><stream:stream xmlns='${contentNs}' xmlns:stream='${NS.streams}'${dialback(hasDialback)} from='${escapeAttr(from)}'` +
     `${addressee} id='${id}' version='1.0' xml:lang='${escapeAttr(lang)}'>`
   );
 }
+
+/** What whoever begins a stream says first. RFC 6120 §4.7 */
+export interface InitialHeader {
+  readonly contentNs: string;
+  readonly from: string;
+  readonly to: string;
+  readonly hasDialback?: boolean | undefined;
+}
+
+export function initialHeader({ contentNs, from, to, hasDialback }: InitialHeader): string {
+  return (
+    `<?xml version='1.0'?><stream:stream xmlns='${contentNs}' xmlns:stream='${NS.streams}'${dialback(hasDialback)}` +
+    ` from='${escapeAttr(from)}' to='${escapeAttr(to)}' version='1.0' xml:lang='en'>`
+  );
+}
+
+const dialback = (isDeclared: boolean | undefined): string => (isDeclared === true ? ` xmlns:db='${NS.dialback}'` : '');
 
 export const STREAM_END = '</stream:stream>';
 

@@ -1,7 +1,7 @@
 /** XEP-0198: what is said of stanzas that have and have not arrived. Resumption is in `resumption.test.ts`. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { COUNT_RANGE, parseCount, unwrapCount } from '../../src/c2s/stream-management.ts';
+import { COUNT_RANGE, parseCount, unwrapCount } from '../../src/stream/stream-management.ts';
 import { childOf } from '../harness/xml.ts';
 import { transcript } from '../harness/transcript.ts';
 import { ack, bound, failed, loggedIn, managed, REQUEST, SM } from './managed-client.ts';
