@@ -9,6 +9,7 @@ import { processIo } from './cli/io.ts';
 import { loadConfig, type LoadedConfig } from './config/load.ts';
 import { makeLogger } from './observe/log.ts';
 import { openLogOutput } from './observe/log-output.ts';
+import { serverCommands } from './server/commands.ts';
 import { dataTools } from './server/data-tools.ts';
 import { moduleSchemas } from './server/module-schemas.ts';
 import type { Server } from './server/server.ts';
@@ -82,6 +83,7 @@ process.exitCode = await runCli({
   version: VERSION,
   builtMs: BUILT_MS,
   modules: moduleSchemas(),
+  commands: serverCommands().values(),
   serve,
   dataTools,
   selfSignedPair: (config) => ({

@@ -12,8 +12,10 @@ import { randomBytes } from 'node:crypto';
 import type { ConfigValues } from './config/config.ts';
 import { loadConfig } from './config/load.ts';
 import { derive, verify } from './pool.ts';
+import { runCommand, serverCommands } from './server/commands.ts';
 import { LocalWorker } from './server/local-worker.ts';
 import { moduleSchemas } from './server/module-schemas.ts';
+import { ServerOperations } from './server/operations.ts';
 import { makeSecret } from './server/server.ts';
 import { prepareTls } from './server/startup.ts';
 import type { MainControl } from './server/worker-control.ts';
@@ -117,8 +119,11 @@ export async function startServer(values: ConfigValues = {}, { onLog }: Embedded
       derive: async (password, iterations) => derive({ password, iterations }),
       verify: async (password, record) => verify({ password, record }),
       log: (lines) => lines.forEach((line) => onLog?.(line)),
+      command: (name, args, caller) => runCommand(commands, { name, args, caller }, () => operations, worker.service.logger),
     };
-    const worker = new LocalWorker({
+    const store = openMemory();
+    const commands = serverCommands();
+    const worker: LocalWorker = new LocalWorker({
       start: {
         index: 0,
         workers: 1,
@@ -129,8 +134,10 @@ export async function startServer(values: ConfigValues = {}, { onLog }: Embedded
         heartbeat: new SharedArrayBuffer(8),
       },
       main,
-      store: openMemory(),
+      store,
     });
+    const pool = { derive: main.derive, verify: main.verify };
+    const operations = new ServerOperations({ config, store, pool, reachable: [worker.control], process: undefined });
     await worker.start();
     const certificate = await readFile(tls.hosts[0]!.certificateFile, 'utf8');
     return new EmbeddedServer(worker, directory, certificate, config.accounts.scramIterations);

@@ -24,8 +24,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   c2s: ['core', 'stream', 'kernel', 'xml', 'xmpp', 'sasl', 'net', 'store', 'config', 'observe'],
   modules: ['core', 'kernel', 'xmpp', 'xml', 'store', 'log', 'config'],
   portability: ['core', 'kernel', 'log', 'xmpp', 'xml', 'sasl', 'store'],
-  control: ['kernel'],
-  cli: ['control', 'config', 'kernel'],
+  commands: ['core', 'kernel', 'xmpp', 'store', 'config'],
+  control: ['commands', 'core', 'kernel'],
+  cli: ['commands', 'control', 'core', 'config', 'kernel'],
 };
 
 /** What puts the layers together; nothing else imports it, and it may import everything. */

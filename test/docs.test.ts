@@ -6,12 +6,13 @@ import assert from 'node:assert/strict';
 import { globSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { test } from 'node:test';
+import { describeCommands } from '../src/cli/program.ts';
 import { describeExitCodes } from '../src/cli/exit.ts';
 import { describeHostOptions, describeModuleOptions, describeOptions } from '../src/config/describe.ts';
 import { ALL_OPTIONS } from '../src/config/load.ts';
-import { COMMAND_SPECS } from '../src/control/command-types.ts';
 import { MODULES } from '../src/modules/index.ts';
 import { describeMetrics } from '../src/observe/metrics.ts';
+import { serverCommands } from '../src/server/commands.ts';
 import { moduleSchemas } from '../src/server/module-schemas.ts';
 
 const ROOT = resolve(import.meta.dirname, '..');
@@ -19,6 +20,7 @@ const README = join(ROOT, 'README.md');
 const SOURCES = globSync('src/**/*.ts', { cwd: ROOT }).map((file) => readFileSync(join(ROOT, file), 'utf8'));
 
 const GENERATED: Readonly<Record<string, () => string>> = {
+  commands: () => describeCommands([...serverCommands().values()]),
   'exit-codes': describeExitCodes,
   options: describeOptions,
   'host-options': describeHostOptions,
@@ -82,14 +84,6 @@ test('README: every error code of the sources is explained, and no other', () =>
   const explained = [...readFileSync(README, 'utf8').matchAll(/^\| `(ERR_[A-Z0-9_]+)` \| [^|]+ \| [^|]+ \|$/gm)].map(([, code]) => code!);
   assert.deepEqual(explained, [...new Set(explained)].sort(), 'sorted, each once');
   assert.deepEqual(explained, [...used].sort());
-});
-
-test('README: every command of the control socket appears', () => {
-  const text = readFileSync(README, 'utf8');
-  for (const name of Object.keys(COMMAND_SPECS)) {
-    const [group, word] = name.split(' ');
-    assert.match(text, new RegExp(word === undefined ? `rookery ${group}\\b` : `${group} [a-z\\\\|]*${word}\\b`), name);
-  }
 });
 
 test('README: every script it names exists', () => {

@@ -5,7 +5,8 @@ import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { Config } from '../config/config.ts';
 import { callControl, streamControl } from '../control/client.ts';
-import { COMMAND_SPECS, type BackupResult } from '../control/command-types.ts';
+import { backup, exportAccount } from '../commands/process.ts';
+import type { BackupResult } from '../core/server-status.ts';
 import { OperatorError } from '../kernel/errors.ts';
 import { printable, type CliIo, type Output } from './io.ts';
 import { humanBytes } from './table.ts';
@@ -65,7 +66,7 @@ export function addDataCommands(program: Command, context: DataCommandContext): 
 
   program
     .command('backup')
-    .description(COMMAND_SPECS.backup.summary)
+    .description(backup.summary)
     .argument('<directory>', 'new or empty')
     .action(async (given: string) => {
       const directory = resolve(given);
@@ -92,7 +93,7 @@ export function addDataCommands(program: Command, context: DataCommandContext): 
 
   program
     .command('export')
-    .description(COMMAND_SPECS.export.summary)
+    .description(exportAccount.summary)
     .argument('<address>')
     .argument('[file]', 'new; standard output without it')
     .action(async (given: string, file: string | undefined) => {

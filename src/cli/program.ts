@@ -8,20 +8,22 @@ import { ConfigError } from '../config/error.ts';
 import type { ModuleSchemas } from '../config/hosts.ts';
 import { nearestName } from '../config/nearest.ts';
 import { parseDuration } from '../config/types.ts';
+import { OWN_COMMANDS, type CommandName } from '../commands/index.ts';
+import { sessionList } from '../commands/session.ts';
+import { userList, type UserRow } from '../commands/user.ts';
 import { callControl, streamControl } from '../control/client.ts';
-import { isOperatorError } from '../control/command.ts';
-import { COMMAND_SPECS } from '../control/command-types.ts';
-import type { CommandName, UserRow } from '../control/command-types.ts';
 import { controlPath } from '../control/protocol.ts';
+import { isOperatorError, type AnyCommand } from '../core/command.ts';
 import { OperatorError } from '../kernel/errors.ts';
 import { addDataCommands, type DataTools } from './data.ts';
 import { examine, renderFindings } from './doctor.ts';
 import type { CertificatePair } from './doctor.ts';
 import { EXIT } from './exit.ts';
-import { printable } from './io.ts';
+import { printable, processIo } from './io.ts';
 import type { CliIo } from './io.ts';
-import { PasswordError, readNewPassword } from './password.ts';
-import { renderSessions, renderStatus, renderUsers } from './status.ts';
+import { PasswordError } from './password.ts';
+import { addRegistryCommands, groupOf, renderReport } from './registry.ts';
+import { renderStatus } from './status.ts';
 import { showTop } from './top.ts';
 
 export interface CliInput {
@@ -32,6 +34,8 @@ export interface CliInput {
   /** Milliseconds since the epoch. */
   readonly builtMs: number;
   readonly modules: ModuleSchemas;
+  /** Commands of the running server; by default those that no module brings. */
+  readonly commands?: Iterable<AnyCommand>;
   /** Runs the server until it has stopped; the number is the exit code. */
   readonly serve: (loaded: LoadedConfig) => Promise<number>;
   /** Where the server keeps the certificate it makes for hosts that have none. */
@@ -135,36 +139,7 @@ function makeProgram(input: CliInput, exitWith: (code: number) => void): Command
       await showTop((signal) => streamControl(session.path, 'top', args, signal), io, maxFrames);
     });
 
-  const user = program.command('user').description('Manage accounts').helpCommand(false);
-  for (const [name, done] of [
-    ['user add', 'Created'],
-    ['user passwd', 'Changed the password of'],
-  ] as const) {
-    described(user, name)
-      .argument('<address>', 'e.g. juliet@capulet.example; the domain may be left out where there is one host')
-      .option('--password-stdin', 'read the password from standard input')
-      .action(async (address: string, { passwordStdin }: { passwordStdin?: true }) => {
-        const full = session.complete(address);
-        const { path } = session;
-        // Before asking for a password in vain.
-        await callControl(path, 'status', {});
-        const password = await readNewPassword(io, passwordStdin === true);
-        const result = await callControl(path, name, { address: full, password });
-        print([`${done} ${printable(result.address)}.`]);
-      });
-  }
-  for (const [name, done] of [
-    ['user del', 'Removed'],
-    ['user enable', 'Enabled'],
-    ['user disable', 'Disabled'],
-  ] as const) {
-    described(user, name)
-      .argument('<address>')
-      .action(async (address: string) => {
-        const result = await callControl(session.path, name, { address: session.complete(address) });
-        print([`${done} ${printable(result.address)}.`]);
-      });
-  }
+  const user = groupOf(program, 'user');
   described(user, 'user list')
     .argument('[host]', 'only of this host')
     .option('--json', 'print JSON')
@@ -180,10 +155,10 @@ function makeProgram(input: CliInput, exitWith: (code: number) => void): Command
         after = page.next;
       } while (after !== undefined);
       if (json) printJson(users);
-      else print(users.length === 0 ? ['There are no accounts. Create one with: rookery user add <address>'] : renderUsers(users));
+      else print(renderReport(userList.report!({ users })));
     });
 
-  const sessions = program.command('session').description('Manage sessions').helpCommand(false);
+  const sessions = groupOf(program, 'session');
   described(sessions, 'session list')
     .argument('[of]', 'only of this host or account')
     .option('-l, --limit <number>', 'at most so many', parseCount, 1_000)
@@ -191,16 +166,8 @@ function makeProgram(input: CliInput, exitWith: (code: number) => void): Command
     .action(async (of: string | undefined, { limit, json }: { limit: number; json?: true }) => {
       const page = await callControl(session.path, 'session list', { limit, ...(of === undefined ? {} : { of }) });
       if (json) return printJson(page.sessions);
-      print(page.sessions.length === 0 ? ['Nobody is online.'] : renderSessions(page.sessions));
-      if (page.isTruncated) print([`… and more; see --limit.`]);
+      print(renderReport(sessionList.report!(page)));
     });
-  described(sessions, 'session kick')
-    .argument('<address>', 'full address for one session, bare address for all of an account')
-    .action(async (address: string) => {
-      const { count } = await callControl(session.path, 'session kick', { address: session.complete(address) });
-      print([count === 1 ? 'Ended 1 session.' : `Ended ${count} sessions.`]);
-    });
-
   program
     .command('config')
     .description('Show the configuration as a file, and where each value comes from')
@@ -225,17 +192,20 @@ function makeProgram(input: CliInput, exitWith: (code: number) => void): Command
     ]);
   });
 
-  described(program, 'stop').action(async () => {
-    await callControl(session.path, 'stop', {});
-    print(['The server is stopping.']);
-  });
-
   addDataCommands(program, {
     io,
     print,
     tools: input.dataTools,
     controlPath: () => session.path,
     config: () => session.load(input.modules).config,
+    complete: (address) => session.complete(address),
+  });
+
+  addRegistryCommands(program, input.commands ?? OWN_COMMANDS, {
+    io,
+    print,
+    printJson,
+    controlPath: () => session.path,
     complete: (address) => session.complete(address),
   });
 
@@ -262,11 +232,36 @@ function makeProgram(input: CliInput, exitWith: (code: number) => void): Command
   return program;
 }
 
+/** The README's table of commands, in Markdown: what the program's own help says, and who else may run it over XMPP. */
+export function describeCommands(commands: readonly AnyCommand[]): string {
+  const io = processIo();
+  const serve = (): never => {
+    throw new Error('nothing is run');
+  };
+  const program = makeProgram({ args: [], io, version: '', builtMs: 0, modules: {}, commands, serve }, () => undefined);
+  const rows = program.commands.flatMap((command) => leaves(command, []));
+  const lines = rows.map(([name, usage, summary]) => {
+    const role = commands.find((command) => command.name === name)?.role;
+    return `| \`rookery ${[name, usage].join(' ').trim().replaceAll('|', '\\|')}\` | ${summary} | ${role === 'operator' || role === undefined ? '' : 'admins'} |`;
+  });
+  return ['| Command | What it does | Over XMPP |', '| --- | --- | --- |', ...lines].join('\n');
+}
+
+function leaves(command: Command, path: readonly string[]): (readonly [name: string, usage: string, summary: string])[] {
+  const words = [...path, command.name()];
+  if (command.commands.length > 0) return command.commands.flatMap((each) => leaves(each, words));
+  const options = command.options.map(({ flags, mandatory }) => (mandatory ? flags : `[${flags.replace(/^-\w, /, '')}]`));
+  const positional = command.registeredArguments.map(
+    (argument) => `${argument.required ? '<' : '['}${argument.name()}${argument.variadic ? '...' : ''}${argument.required ? '>' : ']'}`,
+  );
+  return [[words.join(' '), [...positional, ...options].join(' '), command.description()]];
+}
+
 /** A subcommand with the summary its specification has. */
 function described(parent: Command, name: CommandName): Command {
   return parent
     .command(name.slice(name.lastIndexOf(' ') + 1))
-    .description(COMMAND_SPECS[name].summary)
+    .description(OWN_COMMANDS.find((command) => command.name === name)!.summary)
     .helpOption('-h, --help', 'show this help');
 }
 

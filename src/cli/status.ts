@@ -1,7 +1,7 @@
-/** `rookery status` and the lists, as text. */
-import type { ServerStatus, SessionRow, UserRow, WorkerStatus } from '../control/command-types.ts';
+/** `rookery status`, as text. */
+import type { ServerStatus, WorkerStatus } from '../core/server-status.ts';
 import { printable } from './io.ts';
-import { humanBytes, humanDuration, humanTime, renderTable } from './table.ts';
+import { humanBytes, humanDuration, renderTable } from './table.ts';
 import type { Column } from './table.ts';
 
 const WORKER_COLUMNS: readonly Column<WorkerStatus>[] = [
@@ -12,21 +12,6 @@ const WORKER_COLUMNS: readonly Column<WorkerStatus>[] = [
   { title: 'RESTARTS', value: ({ restarts }) => restarts },
   { title: 'LOOP p99', value: ({ loopDelayP99Ms }) => `${loopDelayP99Ms.toFixed(1)} ms` },
   { title: 'HEAP', value: ({ heapBytes }) => humanBytes(heapBytes) },
-];
-
-const USER_COLUMNS: readonly Column<UserRow>[] = [
-  { title: 'ADDRESS', value: ({ address }) => address },
-  { title: 'STATE', value: ({ isEnabled }) => (isEnabled ? 'enabled' : 'disabled') },
-  { title: 'SESSIONS', value: ({ sessions }) => sessions },
-];
-
-const SESSION_COLUMNS: readonly Column<SessionRow>[] = [
-  { title: 'ADDRESS', value: ({ address }) => address },
-  { title: 'PRIORITY', value: ({ priority }) => priority ?? '–' },
-  { title: 'FROM', value: ({ remoteAddress }) => remoteAddress },
-  { title: 'TLS', value: ({ isSecure }) => (isSecure ? 'yes' : 'no') },
-  { title: 'SINCE', value: ({ sinceMs }) => humanTime(sinceMs) },
-  { title: 'AWAY SINCE', value: ({ detachedAtMs }) => (detachedAtMs === undefined ? '' : humanTime(detachedAtMs)) },
 ];
 
 /** One screen. */
@@ -44,12 +29,4 @@ export function renderStatus(status: ServerStatus, nowMs: number): string[] {
     ['Pool', `${status.pool.threads} threads, ${status.pool.queued} waiting, ${status.pool.completed} done`],
   ];
   return [...facts.map(([name, text]) => `${`${name}:`.padEnd(11)}${printable(text)}`), '', ...renderTable(WORKER_COLUMNS, status.workers)];
-}
-
-export function renderUsers(users: readonly UserRow[]): string[] {
-  return renderTable(USER_COLUMNS, users);
-}
-
-export function renderSessions(sessions: readonly SessionRow[]): string[] {
-  return renderTable(SESSION_COLUMNS, sessions);
 }

@@ -1,5 +1,5 @@
 /** `rookery top`: what the workers do, as it changes. */
-import type { TopActor, TopFrame, TopWorker } from '../control/command-types.ts';
+import type { TopActor, TopFrame, TopWorker } from '../core/server-status.ts';
 import type { CliIo } from './io.ts';
 import { humanBytes, humanTime, renderTable } from './table.ts';
 import type { Column } from './table.ts';

@@ -2,7 +2,7 @@
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import { OperatorError } from '../kernel/errors.ts';
-import type { CommandArgs, CommandName, CommandResults, StreamingName } from './command-types.ts';
+import type { CommandArgs, CommandName, CommandResult, StreamingName } from '../commands/index.ts';
 import { greetingSchema, LineReader, MAX_RESPONSE_BYTES, parseJson, PROTOCOL_VERSION, responseSchema, socketName } from './protocol.ts';
 import type { SocketName } from './protocol.ts';
 
@@ -16,9 +16,14 @@ export async function callControl<N extends Exclude<CommandName, StreamingName>>
   path: string,
   name: N,
   args: CommandArgs<N>,
-): Promise<CommandResults[N]> {
+): Promise<CommandResult<N>> {
+  return (await callAny(path, name, args)) as CommandResult<N>;
+}
+
+/** The same for a command that this program knows by name only, as one of a module. */
+export async function callAny(path: string, name: string, args: unknown): Promise<unknown> {
   for await (const response of converse(path, name, args, undefined)) {
-    if ('result' in response) return response.result as CommandResults[N];
+    if ('result' in response) return response.result;
     break;
   }
   throw protocolError('items where a result was expected');
@@ -33,10 +38,10 @@ export async function* streamControl<N extends StreamingName>(
   name: N,
   args: CommandArgs<N>,
   signal: AbortSignal,
-): AsyncGenerator<CommandResults[N]> {
+): AsyncGenerator<CommandResult<N>> {
   for await (const response of converse(path, name, args, signal)) {
     if (!('item' in response)) throw protocolError('a result where items were expected');
-    yield response.item as CommandResults[N];
+    yield response.item as CommandResult<N>;
   }
 }
 

@@ -4,8 +4,8 @@ import { createServer } from 'node:net';
 import type { Server, Socket } from 'node:net';
 import { dirname } from 'node:path';
 import { OperatorError } from '../kernel/errors.ts';
-import { isOperatorError, prepare } from './command.ts';
-import type { Caller, CommandTable } from './command.ts';
+import { isOperatorError, prepare, type Caller, type CommandTable } from '../core/command.ts';
+import type { Operations } from '../core/operations.ts';
 import { tryLock } from './lock.ts';
 import { LineReader, MAX_REQUEST_BYTES, parseJson, PROTOCOL_VERSION, requestSchema, socketName } from './protocol.ts';
 
@@ -19,6 +19,8 @@ const MAX_UNSENT_BYTES = 1024 * 1024;
 export interface ControlOptions {
   readonly path: string;
   readonly commands: CommandTable;
+  /** What they run on. Throws OperatorError ERR_NOT_READY while the server is starting. */
+  readonly operations: () => Operations;
   readonly version: string;
   /** Told of failures that are no operator's fault; the client only learns that there was one. */
   readonly onFailure?: (command: string, error: unknown) => void;
@@ -133,12 +135,13 @@ async function answer(socket: Socket, line: string, caller: Caller, options: Con
   }
   const { id, command: name, args } = request.data;
   try {
-    const { command, args: checked } = prepare(options.commands, name, args, caller.role);
+    const { command, args: checked } = prepare(options.commands, name, args, caller);
+    const server = options.operations();
     if ('run' in command) {
-      send(socket, { id, result: (await command.run(checked, caller)) ?? null });
+      send(socket, { id, result: (await command.run(checked, caller, server)) ?? null });
       return;
     }
-    for await (const item of command.stream(checked, caller)) {
+    for await (const item of command.stream(checked, caller, server)) {
       if (caller.signal.aborted) return;
       send(socket, { id, item });
       if (socket.writableLength > MAX_UNSENT_BYTES) await drained(socket);

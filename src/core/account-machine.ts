@@ -21,6 +21,7 @@ import { comeBack } from './giving.ts';
 import type { Loaded } from './image.ts';
 import { takeIn } from './loading.ts';
 import { salvage } from './salvage.ts';
+import { operate, refuseOperation } from './operate.ts';
 import { PROBE, probe } from './store-trouble.ts';
 import { acknowledge, enable, expire, ready, resume } from './stream-management.ts';
 import { handlerFor, refusalFor, reply } from './iq.ts';
@@ -208,6 +209,9 @@ function active(account: Account, event: AccountEvent, turn: Turn<AccountMessage
     case 'kick':
       account.turn.reply(event.replyTo, closeAll(account, event.reason, event.resource));
       break;
+    case 'operate':
+      operate(account, event);
+      break;
     case 'task':
       account.resume(event);
       break;
@@ -314,6 +318,9 @@ function absent(account: Account, event: AccountEvent): AccountState {
     case 'kick':
       turn.reply(event.replyTo, 0);
       break;
+    case 'operate':
+      refuseOperation(account, event);
+      break;
     case 'bind':
     case 'attach':
       if (!event.isAnonymous) {
@@ -383,9 +390,11 @@ function change(account: Account, event: Extract<AccountMessage, { kind: 'set_cr
     if (event.closeSessions) closeAll(account, 'password_changed');
     return;
   }
-  account.row = { createdAtMs: account.row?.createdAtMs ?? account.now, isEnabled: event.isEnabled };
+  const { isEnabled } = event;
+  const ban = isEnabled || event.ban === undefined ? undefined : { ...event.ban, atMs: account.now };
+  account.row = { createdAtMs: account.row?.createdAtMs ?? account.now, isEnabled, ban };
   account.put(ACCOUNTS, [], account.row);
-  if (!event.isEnabled) closeAll(account, 'account_disabled');
+  if (!isEnabled) closeAll(account, 'account_disabled');
 }
 
 function statusOf(account: Account): AccountStatus {
@@ -406,7 +415,7 @@ function statusOf(account: Account): AccountStatus {
     });
   }
   const { row } = account;
-  return { exists: row !== undefined, isEnabled: row?.isEnabled ?? false, createdAtMs: row?.createdAtMs ?? 0, sessions };
+  return { exists: row !== undefined, isEnabled: row?.isEnabled ?? false, ban: row?.ban, createdAtMs: row?.createdAtMs ?? 0, sessions };
 }
 
 /** Something came back: whom it was sent to could not take it. */

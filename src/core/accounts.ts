@@ -10,6 +10,17 @@ import type { BareJid } from '../xmpp/jid.ts';
 export interface AccountRow {
   readonly createdAtMs: number;
   readonly isEnabled: boolean;
+  /** Only where it is disabled. */
+  readonly ban?: Ban | undefined;
+}
+
+/** Why an account was disabled. */
+export interface Ban {
+  readonly reason: string;
+  /** An address, or `control socket`. */
+  readonly by: string;
+  /** Milliseconds since the epoch. */
+  readonly atMs: number;
 }
 
 export const ACCOUNTS = jsonTable<AccountRow>({ name: 'account', version: 1 });

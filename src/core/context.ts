@@ -13,6 +13,7 @@ import type { Form } from '../log/entry.ts';
 import type { AccountLog } from '../log/log.ts';
 import type { SiftJob } from '../log/sift.ts';
 import type { CloseReason } from './messages.ts';
+import type { CommandPort } from './command.ts';
 import type { AccountSlot } from './module.ts';
 import type { Session } from './session.ts';
 
@@ -105,6 +106,8 @@ export interface Services {
   readonly log: CoreLog;
   /** Asks any account, from code that is no actor. Rejects with AskError. */
   readonly askAccount: (bare: BareJid, request: (replyTo: ReplyTo) => Message) => Promise<unknown>;
+  /** Commands, for whoever carries them. */
+  readonly commands: CommandPort;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
   /** Secret of this installation, for made-up salts and the like; 32 bytes. */

@@ -8,6 +8,7 @@ import type { Stanza } from '../xmpp/stanza.ts';
 import { CORE } from './core-hooks.ts';
 import { HookTable, type PushGuard } from './hooks.ts';
 import type { Identity, IqHandler, ModuleSpec } from './module.ts';
+import type { AccountOperation } from './operations.ts';
 
 /** What is not archived goes all the same; see `log/trim.ts`. */
 const FOR_EVER: TrimPolicy = { keepMs: Infinity, maxBytes: Infinity };
@@ -33,6 +34,7 @@ export class Host {
   private readonly retains: ModuleSpec['retains'];
   /** Handlers by type, name and namespace of the payload, for each place they can be asked. */
   private readonly handlers = new Map<string, IqHandler>();
+  private readonly operations = new Map<string, AccountOperation<unknown, unknown>>();
 
   constructor(config: Config, settings: HostConfig, modules: readonly ModuleSpec[], services: Services) {
     this.jid = parseJid(settings.domain)!;
@@ -60,6 +62,7 @@ export class Host {
         if (this.handlers.has(key)) throw new Error(`module ${module.name} handles ${key}, which another module does already`);
         this.handlers.set(key, handler);
       }
+      for (const operation of module.accountOperations ?? []) this.operations.set(operation.name, operation);
     }
   }
 
@@ -82,6 +85,11 @@ export class Host {
 
   handler<To extends IqHandler['to']>(to: To, type: string, name: string, ns: string): HandlerOf<To> | undefined {
     return this.handlers.get(handlerKey(to, type, name, ns)) as HandlerOf<To> | undefined;
+  }
+
+  /** What a command may ask of this host's accounts; undefined where its module is off. */
+  accountOperation(name: string): AccountOperation<unknown, unknown> | undefined {
+    return this.operations.get(name);
   }
 
   /** What the module's config schema made of its section. */

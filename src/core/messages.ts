@@ -5,6 +5,7 @@
  */
 import type { ActorRef, ReplyTo } from '../kernel/actor.ts';
 import type { ScramRecord } from '../sasl/scram-record.ts';
+import type { Ban } from './accounts.ts';
 import type { BareJid } from '../xmpp/jid.ts';
 import type { Condition } from '../xmpp/stanza-error.ts';
 import type { Stanza, StanzaKind } from '../xmpp/stanza.ts';
@@ -348,6 +349,8 @@ export interface SetEnabled {
   readonly kind: 'set_enabled';
   readonly replyTo: ReplyTo;
   readonly isEnabled: boolean;
+  /** Why it is disabled, where that was said, and by whom. */
+  readonly ban?: { readonly reason: string; readonly by: string } | undefined;
 }
 
 /** Removes everything the account has. Answer: 'removed' | 'absent'. */
@@ -365,6 +368,7 @@ export interface GetStatus {
 export interface AccountStatus {
   readonly exists: boolean;
   readonly isEnabled: boolean;
+  readonly ban: Ban | undefined;
   readonly createdAtMs: number;
   readonly sessions: readonly SessionStatus[];
 }
@@ -388,6 +392,16 @@ export interface Kick {
   readonly replyTo: ReplyTo;
   readonly resource: string | undefined;
   readonly reason: CloseReason;
+}
+
+/** Asks what a module offers to commands. Answer: OperationAnswer. See `core/operations.ts`. */
+export interface Operate {
+  readonly kind: 'operate';
+  readonly replyTo: ReplyTo;
+  /** Its name. */
+  readonly operation: string;
+  /** Plain data. */
+  readonly args: unknown;
 }
 
 /** What an account understands; a stanza is for its owner. */
@@ -417,7 +431,8 @@ export type AccountMessage =
   | SetEnabled
   | RemoveAccount
   | GetStatus
-  | Kick;
+  | Kick
+  | Operate;
 
 /**
  * How many of the connection's stanzas the account has taken in all: it may send as many more as that is more than

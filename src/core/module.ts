@@ -8,11 +8,13 @@ import type { Element } from '../xml/element.ts';
 import type { Jid, BareJid } from '../xmpp/jid.ts';
 import type { Condition, StanzaError } from '../xmpp/stanza-error.ts';
 import type { Stanza } from '../xmpp/stanza.ts';
+import type { AnyCommand } from './command.ts';
 import type { AccountContext, HostContext, StreamContext } from './context.ts';
 import type { Host } from './host.ts';
 import type { Direction } from '../log/entry.ts';
 import type { TrimPolicy } from '../log/trim.ts';
 import type { ModuleHooks, PushGuard } from './hooks.ts';
+import type { AccountOperation, WorkerOperation } from './operations.ts';
 import type { Portable } from './portable.ts';
 import type { Session } from './session.ts';
 
@@ -129,6 +131,14 @@ export interface ModuleSpec<C = unknown> {
   readonly accountFeatures?: readonly string[];
   readonly identities?: readonly Identity[];
   readonly accountIdentities?: readonly Identity[];
+  /** Commands that come with the module; they run on the main thread and reach accounts and workers by the operations below. */
+  readonly commands?: readonly AnyCommand[];
+  /** What commands may ask of accounts of hosts on which the module is enabled. */
+  // oxlint-disable-next-line no-explicit-any
+  readonly accountOperations?: readonly AccountOperation<any, any>[];
+  /** What commands may ask of worker threads. */
+  // oxlint-disable-next-line no-explicit-any
+  readonly workerOperations?: readonly WorkerOperation<any, any>[];
   /** Elements for `<stream:features/>`, before and after login. */
   readonly streamFeatures?: (stream: StreamContext, isAuthenticated: boolean) => readonly Element[];
   readonly iq?: readonly IqHandler[];

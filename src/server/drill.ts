@@ -8,7 +8,7 @@
 import { randomInt } from 'node:crypto';
 import { getEnvironmentData, isMainThread, setEnvironmentData } from 'node:worker_threads';
 import { z } from 'zod';
-import { commandTable, type CommandTable } from '../control/command.ts';
+import { commandTable, type CommandTable } from '../core/command.ts';
 import type { CrashMoment } from '../kernel/kernel.ts';
 import { settledCommit } from '../store/commit.ts';
 import type { Store } from '../store/store.ts';

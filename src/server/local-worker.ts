@@ -1,5 +1,5 @@
 /** A worker in the calling thread: for programs that embed the server, and their tests. */
-import type { WorkerStatus } from '../control/command-types.ts';
+import type { WorkerStatus } from '../core/server-status.ts';
 import type { ListeningPorts } from './worker-control.ts';
 import { workerStatus, type AsyncControl, type WorkerHandle } from './worker-handle.ts';
 import { WorkerService, type WorkerServiceOptions } from './worker-service.ts';

@@ -12,10 +12,19 @@ import type { AccountCensus } from '../core/account.ts';
 import { accountMachine, type AccountArgs } from '../core/account-machine.ts';
 import type { CoreLog, PasswordPool, Services } from '../core/context.ts';
 import { AskError } from '../core/ask-error.ts';
+import type { CommandPort } from '../core/command.ts';
 import { hostMachine, type HostArgs } from '../core/host-actor.ts';
 import { enabledModules, Host } from '../core/host.ts';
 import { CODECS, type CloseStream, type ConnectionMessage } from '../core/messages.ts';
 import type { ModuleSpec } from '../core/module.ts';
+import {
+  resultOf,
+  type AccountOperation,
+  type AccountRequest,
+  type OperationAnswer,
+  type WorkerContext,
+  type WorkerOperation,
+} from '../core/operations.ts';
 import { Router } from '../core/router.ts';
 import type { ActorRef, MailboxLimits, Message, ReplyTo } from '../kernel/actor.ts';
 import type { Kernel } from '../kernel/kernel.ts';
@@ -27,7 +36,6 @@ import { Link, LinkShare, type LinkEvent } from '../stream/link.ts';
 import type { OutboundLimits } from '../stream/outbound.ts';
 import { parseJid, type BareJid } from '../xmpp/jid.ts';
 import { sweepLogs } from './sweep.ts';
-import type { AccountRequest } from './worker-control.ts';
 
 /** A worker that is busy or just being restarted is no reason to give up early. */
 const ASK_TIMEOUT_MS = 10_000;
@@ -44,6 +52,7 @@ export interface RuntimeOptions {
   readonly pool: PasswordPool;
   readonly log: CoreLog;
   readonly modules: readonly ModuleSpec[];
+  readonly commands: CommandPort;
   /** 32 bytes, the same on all workers. */
   readonly secret: Buffer;
   /** Milliseconds since the epoch. */
@@ -72,6 +81,7 @@ export class Runtime {
   private readonly c2sMachine: typeof c2sMachine;
   private readonly store: Store;
   private readonly stopping = new AbortController();
+  private readonly operations = new Map<string, WorkerOperation<unknown, unknown>>();
   /** Set once clients are told that the server stops. */
   private farewell: CloseStream | undefined = undefined;
 
@@ -88,6 +98,7 @@ export class Runtime {
       pool: options.pool,
       log: options.log,
       secret: options.secret,
+      commands: options.commands,
       now,
       askAccount: (bare, request) => this.askAccount(bare, request),
     };
@@ -96,6 +107,7 @@ export class Runtime {
       if (typeof enabled === 'string') throw new Error(enabled); // the loader has checked it: a bug of ours
       this.hosts.set(settings.domain, new Host(config, settings, enabled, services));
     }
+    for (const module of modules) for (const operation of module.workerOperations ?? []) this.addOperation(operation);
     this.router = new Router(this.hosts);
     this.c2s = {
       config,
@@ -152,6 +164,26 @@ export class Runtime {
     return this.askAccount(bare, (replyTo) => ({ ...request, replyTo }));
   }
 
+  /** Makes something of this worker available to commands, beside what modules declare. */
+  // oxlint-disable-next-line no-explicit-any
+  addOperation(operation: WorkerOperation<any, any>): void {
+    if (this.operations.has(operation.name)) throw new Error(`there are two worker operations '${operation.name}'`);
+    this.operations.set(operation.name, operation);
+  }
+
+  /** What a command asks of this worker. Rejects with OperatorError where the operation refuses. */
+  async operate(name: string, args: unknown): Promise<unknown> {
+    const operation = this.operations.get(name);
+    if (operation === undefined) throw new Error(`there is no worker operation '${name}'`);
+    return operation.run(this.context(), args);
+  }
+
+  private context(): WorkerContext {
+    const account = async <A, R>(bare: BareJid, { name }: AccountOperation<A, R>, args: A): Promise<R> =>
+      resultOf((await this.ask(bare, { kind: 'operate', operation: name, args })) as OperationAnswer) as R;
+    return { worker: this.kernel.worker, hosts: this.hosts, now: this.now(), sessionOwners: () => this.sessionOwners(), account };
+  }
+
   /**
    * Loads all accounts that a crash may have interrupted: they give to others what they owe, and sessions nobody resumes come to their end.
    * To be called when every worker can be reached, at the start and after the loss of a worker.
@@ -181,8 +213,8 @@ export class Runtime {
   }
 
   /** Bare JIDs of the accounts that live here and have sessions. */
-  sessionOwners(): string[] {
-    return [...this.census.owners];
+  sessionOwners(): BareJid[] {
+    return [...this.census.owners] as BareJid[];
   }
 
   /** Says goodbye to every client; resolves when all are gone or the time is over. */

@@ -10,17 +10,17 @@
 import { randomBytes } from 'node:crypto';
 import { VERSION } from '../build/version.ts';
 import type { Config } from '../config/config.ts';
-import type { ServerStatus, ReloadResult, TopFrame, WorkerStatus } from '../control/command-types.ts';
-import { OperatorError } from '../kernel/errors.ts';
+import type { ServerStatus, ReloadResult, TopFrame, WorkerStatus } from '../core/server-status.ts';
 import { Metrics, type WorkerSnapshot } from '../observe/metrics.ts';
 import type { Store } from '../store/store.ts';
 import type { PasswordPool } from '../core/context.ts';
-import type { PreparedPassword } from '../sasl/scram-credentials.ts';
-import type { Jid } from '../xmpp/jid.ts';
+import type { Operations, ProcessOperations } from '../core/operations.ts';
+import type { BareJid } from '../xmpp/jid.ts';
 import { backUp, type BackupReport } from './backup.ts';
+import { ServerOperations, type Reach, type WorkerReach } from './operations.ts';
 import { storePath } from './open-store.ts';
 import type { Pool } from './pool.ts';
-import type { AccountRequest, ListeningPorts } from './worker-control.ts';
+import type { ListeningPorts } from './worker-control.ts';
 import type { WorkerHandle } from './worker-handle.ts';
 
 /** The parts a running server is made of; see `start-server.ts` for how they come about. */
@@ -33,14 +33,16 @@ export interface ServerParts {
   /** Reads the configuration anew and hands it round. */
   readonly reload: () => Promise<ReloadResult>;
   readonly describeConfig: () => string;
-  /** Ends everything, in order: the workers first. */
-  readonly close: () => Promise<void>;
+  /** Ends everything, in order: the workers first. `isRestart`: to be started again. */
+  readonly close: (isRestart: boolean) => Promise<void>;
 }
 
-export class Server {
+export class Server implements Reach {
   readonly store: Store;
   readonly pool: PasswordPool & Pool;
   readonly startedAtMs = Date.now();
+  /** What commands run on. */
+  readonly operations: Operations = new ServerOperations(this);
   private readonly metrics = new Metrics();
   private readonly parts: ServerParts;
   private stopping: Promise<void> | undefined;
@@ -63,26 +65,13 @@ export class Server {
     return this.parts.workers[0]!.ports;
   }
 
-  /** Asks the account's actor, by way of any worker that runs. */
-  ask(bare: string, request: AccountRequest): Promise<unknown> {
-    const worker = this.parts.workers.find(({ state }) => state === 'running');
-    if (worker === undefined) throw new OperatorError('ERR_NOT_READY', 'No worker thread is running just now; try again in a moment.');
-    return worker.control.ask(bare, request);
+  /** Of the workers that run. */
+  get reachable(): readonly WorkerReach[] {
+    return this.running.map(({ control }) => control);
   }
 
-  async createAccount(jid: Jid, password: PreparedPassword): Promise<void> {
-    const scram = await this.pool.derive(password, this.config.accounts.scramIterations);
-    const answer = await this.ask(jid.bare, { kind: 'create_account', scram });
-    if (answer !== 'created')
-      throw new OperatorError(
-        'ERR_ACCOUNT_EXISTS',
-        `The account ${jid.bare} exists already. 'rookery user passwd' gives it a new password.`,
-      );
-  }
-
-  async sessionOwners(): Promise<string[]> {
-    const owners = await Promise.all(this.running.map(({ control }) => control.sessionOwners()));
-    return owners.flat().sort();
+  get process(): ProcessOperations {
+    return this;
   }
 
   async status(): Promise<ServerStatus> {
@@ -138,8 +127,8 @@ export class Server {
   }
 
   /** The account as XEP-0227, in pieces. */
-  async *export(jid: Jid): AsyncGenerator<{ readonly text: string }> {
-    for await (const text of this.pool.export(storePath(this.config), jid.bare)) yield { text };
+  async *export(bare: BareJid): AsyncGenerator<{ readonly text: string }> {
+    for await (const text of this.pool.export(storePath(this.config), bare)) yield { text };
   }
 
   reload(): Promise<ReloadResult> {
@@ -151,13 +140,9 @@ export class Server {
   }
 
   /** Ends in order: clients are told, what is under way is made durable. Safe to call again. */
-  stop(): Promise<void> {
-    this.stopping ??= this.end();
+  stop(isRestart = false): Promise<void> {
+    this.stopping ??= this.parts.close(isRestart);
     return this.stopping;
-  }
-
-  private async end(): Promise<void> {
-    await this.parts.close();
   }
 
   private get running(): readonly WorkerHandle[] {

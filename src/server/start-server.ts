@@ -12,7 +12,9 @@ import { OperatorError } from '../kernel/errors.ts';
 import type { ExitReason } from '../kernel/actor.ts';
 import { Supervisor, type ChildHandle } from '../kernel/supervisor.ts';
 import type { Logger } from '../observe/log.ts';
-import { serverCommands } from './commands.ts';
+import type { Operations } from '../core/operations.ts';
+import { runCommand, serverCommands } from './commands.ts';
+import { withDrillCommands } from './drill.ts';
 import { openStore } from './open-store.ts';
 import { Pool } from './pool.ts';
 import { reloadedConfig } from './reload.ts';
@@ -30,8 +32,8 @@ export interface StartInput {
   readonly writeLog: (lines: readonly string[]) => void;
   /** The workers died more often than they may: the process should end with an error. */
   readonly onGivenUp: (reason: string) => void;
-  /** The server has stopped in order, whoever asked for it. */
-  readonly onStopped: () => void;
+  /** The server has stopped in order, whoever asked for it; `isRestart`: to be started again. */
+  readonly onStopped: (isRestart: boolean) => void;
 }
 
 export interface StartedServer {
@@ -57,7 +59,7 @@ export async function startWholeServer(input: StartInput): Promise<StartedServer
   let running = config;
   ensureDataDir(config);
   // Whoever holds the control socket holds the data directory: it comes before the store.
-  const late: { server?: Server; isListening: boolean } = { isListening: false };
+  const late: Late = { isListening: false };
   const control = await openControl(config.dataDir, late, logger);
   const undo: (() => Promise<unknown>)[] = [() => control.close()];
   const undoAll = async (): Promise<void> => {
@@ -76,11 +78,13 @@ export async function startWholeServer(input: StartInput): Promise<StartedServer
     });
     undo.unshift(() => store.close());
 
+    const commands = serverCommands();
     const main: MainControl = {
       derive: (password, iterations) => pool.derive(password, iterations),
       verify: (password, record) => pool.verify(password, record),
       sift: (job) => pool.sift(job),
       log: writeLog,
+      command: (name, args, caller) => runCommand(commands, { name, args, caller }, () => operationsOf(late), logger),
     };
     const workers = Array.from({ length: config.workers.count }, (_, index) => {
       const makeStart: ConstructorParameters<typeof ThreadWorker>[0]['makeStart'] = (heartbeat): WorkerStart => ({
@@ -137,10 +141,10 @@ export async function startWholeServer(input: StartInput): Promise<StartedServer
         logger.level = running.log.level;
         return { changes: changes.map(({ path, reload }) => ({ path, reload })) };
       },
-      close: async () => {
+      close: async (isRestart) => {
         await quiet(workers, running.stopMs);
         await undoAll();
-        input.onStopped();
+        input.onStopped(isRestart);
       },
     });
     late.server = server;
@@ -223,14 +227,23 @@ function sweepLogs(workers: readonly ThreadWorker[], logger: Logger): void {
   );
 }
 
-async function openControl(dataDir: string, late: { server?: Server }, logger: Logger): Promise<ControlServer> {
-  const current = (): Server => {
-    if (late.server === undefined) throw new OperatorError('ERR_NOT_READY', 'The server is still starting; try again in a moment.');
-    return late.server;
-  };
+/** What is there once the server is up. */
+interface Late {
+  server?: Server;
+  isListening: boolean;
+}
+
+/** @throws OperatorError ERR_NOT_READY */
+function operationsOf({ server }: Late): Operations {
+  if (server === undefined) throw new OperatorError('ERR_NOT_READY', 'The server is still starting; try again in a moment.');
+  return server.operations;
+}
+
+async function openControl(dataDir: string, late: Late, logger: Logger): Promise<ControlServer> {
   return startControl({
     path: controlPath(dataDir),
-    commands: serverCommands(current),
+    commands: withDrillCommands(serverCommands(), () => late.server!),
+    operations: () => operationsOf(late),
     version: VERSION,
     onFailure: (command, error) => logger.error('command_failed', { command, error: error instanceof Error ? error.stack : String(error) }),
   });

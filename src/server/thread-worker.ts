@@ -6,7 +6,7 @@ import { Worker, MessageChannel, type MessagePort } from 'node:worker_threads';
 import { expose, wrap, type Remote } from 'comlink';
 import nodeEndpoint from 'comlink/dist/esm/node-adapter.mjs';
 import { workerEntry, type WorkerEntry } from '../build/embedded.ts';
-import type { WorkerStatus } from '../control/command-types.ts';
+import type { WorkerStatus } from '../core/server-status.ts';
 import { OperatorError } from '../kernel/errors.ts';
 import type { ListeningPorts, MainControl, WorkerControl, WorkerStart } from './worker-control.ts';
 import { workerStatus, type AsyncControl, type WorkerHandle } from './worker-handle.ts';

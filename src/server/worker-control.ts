@@ -5,10 +5,11 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { Config } from '../config/config.ts';
 import type { PasswordPool } from '../core/context.ts';
-import type { CloseReason } from '../core/messages.ts';
+import type { CommandOutcome, PlainCaller } from '../core/command.ts';
+import type { AccountRequest, OperationAnswer } from '../core/operations.ts';
 import type { CrashMoment } from '../kernel/kernel.ts';
 import type { TlsHost } from '../net/credentials.ts';
-import type { ScramRecord } from '../sasl/scram-record.ts';
+import type { BareJid } from '../xmpp/jid.ts';
 
 /** What a worker is started with; crosses by structured clone. */
 export interface WorkerStart {
@@ -63,15 +64,6 @@ export interface Activity {
   readonly turns: number;
 }
 
-/** What operators and handlers ask of an account, wherever it lives. */
-export type AccountRequest =
-  | { readonly kind: 'create_account'; readonly scram: readonly ScramRecord[] }
-  | { readonly kind: 'set_credentials'; readonly scram: readonly ScramRecord[]; readonly closeSessions: boolean }
-  | { readonly kind: 'set_enabled'; readonly isEnabled: boolean }
-  | { readonly kind: 'remove_account' }
-  | { readonly kind: 'get_status' }
-  | { readonly kind: 'kick'; readonly resource: string | undefined; readonly reason: CloseReason };
-
 /** A worker, as the main thread sees it. */
 export interface WorkerControl {
   /** Opens the store and makes everything ready but the listeners. Rejects with a sentence for the operator. */
@@ -86,11 +78,13 @@ export interface WorkerControl {
   connectPeer(worker: number, port: MessagePort): void;
   peerDown(worker: number): void;
   ask(bare: string, request: AccountRequest): Promise<unknown>;
+  /** Runs a worker operation; see `core/operations.ts`. */
+  operate(operation: string, args: unknown): Promise<OperationAnswer>;
   figures(): WorkerFigures;
   /** The fullest mailboxes first. */
   actors(kind: string | undefined, limit: number): ActorView[];
   /** Bare JIDs of accounts that live on this worker and have sessions. */
-  sessionOwners(): string[];
+  sessionOwners(): BareJid[];
   /** @param config as running, with what may change; `tlsHosts`: certificate files of the hosts, in their order. */
   reload(config: Config, tlsHosts: readonly TlsHost[]): void;
   /** Takes no more clients and says goodbye to those that are there; resolves when they are gone, or the time for it is over. */
@@ -111,4 +105,6 @@ export interface WorkerControl {
 export interface MainControl extends PasswordPool {
   /** Log lines, gathered. */
   log(lines: readonly string[]): void;
+  /** Runs a command; see CommandPort. */
+  command(name: string, args: unknown, caller: PlainCaller): Promise<CommandOutcome>;
 }

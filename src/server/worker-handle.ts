@@ -1,5 +1,5 @@
 /** A worker as the main thread holds it, whether it is a thread or runs in this one. */
-import type { WorkerStatus } from '../control/command-types.ts';
+import type { WorkerStatus } from '../core/server-status.ts';
 import type { ListeningPorts, WorkerControl, WorkerFigures } from './worker-control.ts';
 
 /** Every method of the control interface as a promise: it may be in another thread. */

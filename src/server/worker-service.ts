@@ -8,6 +8,8 @@ import { systemClock, type Clock } from '../kernel/clock.ts';
 import type { KernelLimits } from '../kernel/limits.ts';
 import { Kernel, type CrashMoment } from '../kernel/kernel.ts';
 import type { CrashReport, KernelObserver } from '../kernel/observer.ts';
+import { isOperatorError } from '../core/command.ts';
+import type { AccountRequest, OperationAnswer } from '../core/operations.ts';
 import { MODULES } from '../modules/index.ts';
 import { addressKey } from '../net/address.ts';
 import { Admission } from '../net/admission.ts';
@@ -19,20 +21,12 @@ import type { Transport } from '../net/transport.ts';
 import { makeLogger, type Logger } from '../observe/log.ts';
 import type { Store } from '../store/store.ts';
 import { makeStreamId, responseHeader, STREAM_END, streamErrorXml } from '../stream/header.ts';
-import { parseJid } from '../xmpp/jid.ts';
+import { parseJid, type BareJid } from '../xmpp/jid.ts';
 import { NS } from '../xmpp/namespaces.ts';
+import { serverCommands } from './commands.ts';
 import { storeForDrill } from './drill.ts';
 import { Runtime } from './runtime.ts';
-import type {
-  AccountRequest,
-  Activity,
-  ActorView,
-  ListeningPorts,
-  MainControl,
-  WorkerControl,
-  WorkerFigures,
-  WorkerStart,
-} from './worker-control.ts';
+import type { Activity, ActorView, ListeningPorts, MainControl, WorkerControl, WorkerFigures, WorkerStart } from './worker-control.ts';
 
 /** How often the watchdog is told that the event loop turns; more often than that looks. */
 const HEARTBEAT_MS = 200;
@@ -49,7 +43,7 @@ export class WorkerService implements WorkerControl {
   private readonly options: WorkerServiceOptions;
   private config: Config;
   private tlsHosts: readonly TlsHost[];
-  private readonly logger: Logger;
+  readonly logger: Logger;
   private readonly kernel: Kernel;
   private readonly flushQueue = new FlushQueue();
   private readonly admission: Admission;
@@ -93,6 +87,7 @@ export class WorkerService implements WorkerControl {
       pool: main,
       log: this.logger,
       modules: MODULES,
+      commands: { table: serverCommands(), run: (name, args, caller) => main.command(name, args, caller) },
       secret: Buffer.from(start.secret),
       now: () => systemClock.now(),
       certificateAddresses: certificates?.parseCertificateAddresses,
@@ -144,6 +139,15 @@ export class WorkerService implements WorkerControl {
     return this.running.ask(parseJid(bare)!.bare, request);
   }
 
+  async operate(operation: string, args: unknown): Promise<OperationAnswer> {
+    try {
+      return { ok: true, result: await this.running.operate(operation, args) };
+    } catch (error) {
+      if (isOperatorError(error)) return { ok: false, code: error.code, message: error.message };
+      throw error;
+    }
+  }
+
   figures(): WorkerFigures {
     const { counters } = this.running;
     const inspection = this.kernel.inspect();
@@ -182,7 +186,7 @@ export class WorkerService implements WorkerControl {
   }
 
   /** Bare JIDs of the accounts that are loaded here and have sessions. */
-  sessionOwners(): string[] {
+  sessionOwners(): BareJid[] {
     return this.running.sessionOwners();
   }
 

@@ -10,7 +10,7 @@ import { test } from 'node:test';
 import { callControl, streamControl } from '../../src/control/client.ts';
 import { controlPath, LineReader, MAX_REQUEST_BYTES } from '../../src/control/protocol.ts';
 import { startControl } from '../../src/control/server.ts';
-import { commands, startFakeServer, topFrame } from './fake-server.ts';
+import { commands, noOperations, startFakeServer, topFrame } from './fake-server.ts';
 
 const code = (expected: string) => (error: unknown) => {
   assert.equal((error as { code?: string }).code, expected, String(error));
@@ -135,7 +135,7 @@ async function leaveDeadSocket(path: string): Promise<void> {
 test('a dead server’s socket is taken over', async (t) => {
   const path = join(temporaryDirectory(t), 'control.sock');
   await leaveDeadSocket(path);
-  const control = await startControl({ path, commands: commands(), version: '1' });
+  const control = await startControl({ path, commands: commands(), operations: noOperations, version: '1' });
   assert.equal((await callControl(path, 'status', {})).version, '1.2.3');
   await control.close();
   assert.ok(!existsSync(path));
@@ -143,7 +143,10 @@ test('a dead server’s socket is taken over', async (t) => {
 
 test('a living server’s socket is not: the second one is refused and the first goes on', async () => {
   await using server = await startFakeServer();
-  await assert.rejects(startControl({ path: server.path, commands: commands(), version: '2' }), code('ERR_CONTROL_IN_USE'));
+  await assert.rejects(
+    startControl({ path: server.path, commands: commands(), operations: noOperations, version: '2' }),
+    code('ERR_CONTROL_IN_USE'),
+  );
   assert.equal((await callControl(server.path, 'status', {})).pid, 4_711);
   assert.deepEqual(readdirSync(server.dataDir), ['control.sock', 'control.sock.lock']);
 });
@@ -152,7 +155,9 @@ test('of many that start at once over a dead socket, exactly one gets it', async
   const directory = temporaryDirectory(t);
   const path = join(directory, 'control.sock');
   await leaveDeadSocket(path);
-  const outcomes = await Promise.allSettled(Array.from({ length: 8 }, () => startControl({ path, commands: commands(), version: '1' })));
+  const outcomes = await Promise.allSettled(
+    Array.from({ length: 8 }, () => startControl({ path, commands: commands(), operations: noOperations, version: '1' })),
+  );
   const started = outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []));
   for (const outcome of outcomes) if (outcome.status === 'rejected') code('ERR_CONTROL_IN_USE')(outcome.reason);
   assert.equal(started.length, 1);
@@ -169,7 +174,7 @@ test('only this user can open the socket', async () => {
 test('a path too long for a socket works all the same', { skip: process.platform !== 'linux' }, async (t) => {
   const path = controlPath(join(temporaryDirectory(t), 'd'.repeat(200)));
   await assert.rejects(callControl(path, 'status', {}), code('ERR_NOT_RUNNING'));
-  const control = await startControl({ path, commands: commands(), version: '1' });
+  const control = await startControl({ path, commands: commands(), operations: noOperations, version: '1' });
   assert.equal((await callControl(path, 'status', {})).pid, 4_711);
   await control.close();
   assert.ok(!existsSync(path));
@@ -180,11 +185,11 @@ test('the lock goes with a process that is killed', async (t) => {
   const path = controlPath(directory);
   const child = spawn(process.execPath, [join(import.meta.dirname, 'hold-socket.ts'), path], { stdio: ['ignore', 'pipe', 'inherit'] });
   await once(child.stdout, 'data');
-  await assert.rejects(startControl({ path, commands: commands(), version: '1' }), code('ERR_CONTROL_IN_USE'));
+  await assert.rejects(startControl({ path, commands: commands(), operations: noOperations, version: '1' }), code('ERR_CONTROL_IN_USE'));
   child.kill('SIGKILL');
   await once(child, 'exit');
   assert.ok(existsSync(path));
-  const control = await startControl({ path, commands: commands(), version: '1' });
+  const control = await startControl({ path, commands: commands(), operations: noOperations, version: '1' });
   assert.equal((await callControl(path, 'status', {})).pid, 4_711);
   await control.close();
 });
@@ -193,7 +198,7 @@ test('where the socket cannot be made, the operator is told', async (t) => {
   const directory = temporaryDirectory(t);
   writeFileSync(join(directory, 'file'), '');
   await assert.rejects(
-    startControl({ path: join(directory, 'file', 'control.sock'), commands: commands(), version: '1' }),
+    startControl({ path: join(directory, 'file', 'control.sock'), commands: commands(), operations: noOperations, version: '1' }),
     code('ERR_CONTROL_SOCKET'),
   );
 });

@@ -2,9 +2,10 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { makeCommands } from '../../src/control/command-types.ts';
-import type { CommandHandlers, TopFrame } from '../../src/control/command-types.ts';
-import type { CommandTable } from '../../src/control/command.ts';
+import { OWN_COMMANDS, type CommandArgs, type CommandName, type CommandResult, type StreamingName } from '../../src/commands/index.ts';
+import { commandTable, type AnyCommand, type Caller, type CommandTable } from '../../src/core/command.ts';
+import type { Operations } from '../../src/core/operations.ts';
+import type { TopFrame } from '../../src/core/server-status.ts';
 import { controlPath } from '../../src/control/protocol.ts';
 import { startControl } from '../../src/control/server.ts';
 import type { ControlServer } from '../../src/control/server.ts';
@@ -36,6 +37,26 @@ export function topFrame(second: number, extra: Partial<TopFrame> = {}): TopFram
     rssBytes: 200 * 1024 * 1024,
     ...extra,
   };
+}
+
+/** What each command does instead. */
+export type CommandHandlers = {
+  readonly [N in CommandName]: (
+    args: CommandArgs<N>,
+    caller: Caller,
+  ) => N extends StreamingName ? AsyncIterable<CommandResult<N>> : Promise<CommandResult<N>> | CommandResult<N>;
+};
+
+/** Made-up commands reach nothing. */
+export const noOperations = (): Operations => ({}) as Operations;
+
+function makeCommands(handlers: CommandHandlers): CommandTable {
+  return commandTable(
+    OWN_COMMANDS.map((command): AnyCommand => {
+      const handler = handlers[command.name as CommandName] as (args: unknown, caller: Caller) => never;
+      return 'stream' in command ? { ...command, stream: handler } : { ...command, run: handler };
+    }),
+  );
 }
 
 /** Accounts are kept in `users`, so that a test sees what a command did. */
@@ -96,7 +117,7 @@ export function commands(users = new Map<string, string>(), overrides: Partial<C
     },
     'user enable': ({ address }) => known(address),
     'user disable': ({ address }) => known(address),
-    'session list': ({ limit }) => ({
+    'session list': ({ limit = 1_000 }) => ({
       sessions: [
         { address: 'juliet@capulet.lit/balcony', remoteAddress: '192.0.2.1', isSecure: true, sinceMs: STARTED_MS, priority: 5 },
         { address: 'romeo@montague.lit/\u{1b}[2Jorchard', remoteAddress: '192.0.2.2', isSecure: false, sinceMs: STARTED_MS },
@@ -125,7 +146,13 @@ export async function startFakeServer(table: CommandTable = commands()): Promise
   const dataDir = mkdtempSync(join(tmpdir(), 'rookery-control-'));
   const path = controlPath(dataDir);
   const failures: unknown[] = [];
-  const control = await startControl({ path, commands: table, version: '1.2.3', onFailure: (_, error) => failures.push(error) });
+  const control = await startControl({
+    path,
+    commands: table,
+    operations: noOperations,
+    version: '1.2.3',
+    onFailure: (_, error) => failures.push(error),
+  });
   return {
     dataDir,
     path,

@@ -7,7 +7,7 @@ import { runDrill, type DrillOptions } from '../../bench/drill/drill.ts';
 import type { FaultKind } from '../../bench/drill/faults.ts';
 import { printReport, type DrillReport } from '../../bench/drill/report.ts';
 import { startServer, type DrillServer } from '../../bench/drill/servers.ts';
-import { commandTable } from '../../src/control/command.ts';
+import { commandTable } from '../../src/core/command.ts';
 import { withDrillCommands } from '../../src/server/drill.ts';
 
 let server: DrillServer;

@@ -14,9 +14,10 @@ import { derive, verify } from '../../src/pool.ts';
 import { opaqueString } from '../../src/xmpp/precis.ts';
 import { makeJid } from '../../src/xmpp/jid.ts';
 import { Runtime } from '../../src/server/runtime.ts';
-import type { AccountRequest } from '../../src/server/worker-control.ts';
+import type { AccountRequest } from '../../src/core/operations.ts';
 import { moduleSchemas } from '../../src/server/module-schemas.ts';
 import { openMemory, type MemoryStore } from '../../src/store/memory.ts';
+import { localCommands } from './local-commands.ts';
 import type { RawConnection, Target, TargetOptions } from './target.ts';
 
 export const DOMAIN = 'capulet.lit';
@@ -71,13 +72,15 @@ export async function startMemoryTarget(options: TargetOptions = {}, store: Memo
     (what: string, fields: Record<string, unknown> = {}) =>
       void logged.push({ level, what, fields });
   const log: CoreLog = { debug: note('debug'), info: note('info'), warn: note('warn'), error: note('error') };
-  const runtime = new Runtime({
+  const commands = localCommands({ config, store, pool: POOL, log, runtime: () => runtime });
+  const runtime: Runtime = new Runtime({
     config,
     kernel,
     store,
     pool: POOL,
     log,
     modules: MODULES,
+    commands,
     secret: Buffer.alloc(32, 7),
     now: () => clock.now(),
   });

@@ -8,7 +8,7 @@ import crypto from 'node:crypto';
 import { syncBuiltinESMExports } from 'node:module';
 import { Account } from '../../src/core/account.ts';
 import { derive } from '../../src/pool.ts';
-import type { AccountRequest } from '../../src/server/worker-control.ts';
+import type { AccountRequest } from '../../src/core/operations.ts';
 import { openMemory, type MemoryStore } from '../../src/store/memory.ts';
 import { makeJid } from '../../src/xmpp/jid.ts';
 import { opaqueString } from '../../src/xmpp/precis.ts';

@@ -5,7 +5,7 @@ import { ThreadWorker } from '../../src/server/thread-worker.ts';
 import type { MainControl, WorkerStart } from '../../src/server/worker-control.ts';
 
 const MIB = 1024 * 1024;
-const MAIN: MainControl = { derive: async () => [], verify: async () => false, log: () => undefined };
+const MAIN: MainControl = { derive: async () => [], verify: async () => false, log: () => undefined, command: () => assert.fail() };
 
 function makeWorker(stallMs: number): ThreadWorker {
   return new ThreadWorker({

@@ -88,7 +88,10 @@ export async function run(changes: ConfigValues = {}, dataDir?: string): Promise
 }
 
 export async function createAccounts(server: Server, names: readonly string[]): Promise<void> {
-  for (const name of names) await server.createAccount(parseJid(`${name}@localhost`)!, opaqueString(PASSWORD)!);
+  for (const name of names) {
+    const scram = await server.operations.derive(opaqueString(PASSWORD)!);
+    await server.operations.ask(parseJid(`${name}@localhost`)!.bare, { kind: 'create_account', scram });
+  }
 }
 
 /** Names of accounts that live on `worker`. */

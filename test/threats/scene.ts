@@ -17,11 +17,12 @@ import { derive, verify } from '../../src/pool.ts';
 import { parseCertificateAddresses } from '../../src/sasl/certificate-addresses.ts';
 import { moduleSchemas } from '../../src/server/module-schemas.ts';
 import { Runtime } from '../../src/server/runtime.ts';
-import type { AccountRequest } from '../../src/server/worker-control.ts';
+import type { AccountRequest } from '../../src/core/operations.ts';
 import { openMemory } from '../../src/store/memory.ts';
 import type { Store } from '../../src/store/store.ts';
 import { makeJid } from '../../src/xmpp/jid.ts';
 import { opaqueString } from '../../src/xmpp/precis.ts';
+import { localCommands } from '../harness/local-commands.ts';
 import { Cast, withNames, type CastOfClients } from '../harness/cast.ts';
 import type { StreamClient } from '../harness/stream-client.ts';
 import type { RawConnection, Target } from '../harness/target.ts';
@@ -103,6 +104,7 @@ export class Scene {
       pool,
       log,
       modules: [...MODULES, ...modules],
+      commands: localCommands({ config: this.config, store, pool, log, runtime: () => this.runtime }),
       secret: Buffer.alloc(32, 7),
       now: () => this.clock.now(),
       certificateAddresses: parseCertificateAddresses,
