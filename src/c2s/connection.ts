@@ -2,6 +2,7 @@
  * The data of a client connection's actor, and what its states do with the stream. The link
  * and the identity outlive a crash; everything else is rebuilt (see `machine.ts`).
  */
+import { SmallSet } from '../kernel/small-map.ts';
 import { randomBytes } from 'node:crypto';
 import type { ActorRef, Turn } from '../kernel/actor.ts';
 import type { Host, Hosts } from '../core/host.ts';
@@ -94,7 +95,7 @@ export interface BoundSession {
   /** Its number in `given`. */
   presenceNumber: number;
   /** Addresses that got directed presence; bounded by MAX_DIRECTED. */
-  readonly directed: Set<string>;
+  readonly directed: SmallSet<string>;
   /** Stanzas of the client. */
   readonly given: Given;
   /** `seq` of the last push written, and of the last that the client has acknowledged. */
@@ -266,7 +267,7 @@ export function beginSession(c: Connection, { identity, account, resource, given
     isInterested: false,
     isActive: true,
     presenceNumber: 0,
-    directed: new Set(),
+    directed: new SmallSet(),
     given,
     received: seq,
     acked: seq,

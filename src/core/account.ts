@@ -3,6 +3,7 @@
  * `account-machine.ts`; how sessions come and go is in `account-sessions.ts`. Long because all of it is one object that every turn
  * touches; whatever is about one matter only (giving, catching up, ending, salvage, the store's trouble) has a file of its own.
  */
+import { SmallMap, SmallSet } from '../kernel/small-map.ts';
 import type { ActorRef, KernelEvent, Message, Turn } from '../kernel/actor.ts';
 import type { Form } from '../log/entry.ts';
 import { AccountLog } from '../log/log.ts';
@@ -98,18 +99,19 @@ export class Account implements AccountContext {
   row: AccountRow | undefined = undefined;
   scram: readonly ScramRecord[] = [];
   isTemporary = false;
-  slots: ReadonlyMap<AccountSlot<unknown>, unknown> = new Map();
+  /** State of the modules, in the order of the host's slots. */
+  slots: readonly unknown[] = [];
   /** The current turn; set at its start, since handlers run only within one. */
   turn!: Turn<AccountMessage>;
-  private readonly bySid = new Map<string, Session>();
-  private readonly byResource = new Map<string, Session>();
+  private readonly bySid = new SmallMap<string, Session>();
+  private readonly byResource = new SmallMap<string, Session>();
   private batch: Batch | undefined = undefined;
-  private continuations = new Map<string, Continuation>();
+  private readonly continuations = new SmallMap<string, Continuation>();
   private nextContinuation = 1;
   /** Which of them wait for a session's connection to drain, by name. */
-  private readonly draining = new Map<string, string>();
+  private readonly draining = new SmallMap<string, string>();
   /** IQ requests whose handler has not answered yet, so that a crash can. */
-  readonly unanswered = new Set<Stanza>();
+  readonly unanswered = new SmallSet<Stanza>();
   /** When the store last failed this account; see `account-machine.ts`. */
   storeFailedAtMs = -Infinity;
   /** See `store-trouble.ts`. */
@@ -121,15 +123,15 @@ export class Account implements AccountContext {
   draft: Draft | undefined = undefined;
   outbox = new Outbox();
   inbox = new Inbox();
-  pending = new Pending(new Map());
+  pending = new Pending();
   /** Sessions that were not resumed in time, by key. */
-  readonly ended = new Map<number, EndedRow>();
+  readonly ended = new SmallMap<number, EndedRow>();
   /** Keys of the rows with what was taken. */
-  readonly takenRows = new Set<number>();
+  readonly takenRows = new SmallSet<number>();
   /** Turns that have ended in order. */
   turnCount = 0;
   /** Stanzas taken from sessions, by key, as the log tells. */
-  takenByKey = new Map<number, number>();
+  readonly takenByKey = new SmallMap<number, number>();
   /** A row says so: whoever starts the server will look after the account. */
   isAwake = false;
   /** See `retention.ts`. */
@@ -138,9 +140,9 @@ export class Account implements AccountContext {
   isCountedIdle = false;
   unsettled = new Unsettled();
   /** Stanzas to be answered with an error once the account is loaded again. */
-  failures: ReadonlyMap<Stanza, FailureCondition> = new Map();
+  failures: ReadonlyMap<Stanza, FailureCondition> | undefined = undefined;
   /** What connections could not be told, by session; bounded by the connections that are there. */
-  readonly unsaid = new Map<string, { readonly to: ActorRef<ConnectionMessage>; readonly message: CloseStream | Credit }>();
+  readonly unsaid = new SmallMap<string, { readonly to: ActorRef<ConnectionMessage>; readonly message: CloseStream | Credit }>();
 
   constructor(environment: AccountEnvironment, key: string) {
     this.environment = environment;
@@ -176,9 +178,7 @@ export class Account implements AccountContext {
   }
 
   state<T>(slot: AccountSlot<T>): T {
-    const key = slot as AccountSlot<unknown>;
-    if (!this.slots.has(key)) throw new Error(`the slot ${slot.name} is not declared by an enabled module`);
-    return this.slots.get(key) as T;
+    return this.slots[this.host.slotIndex(slot)] as T;
   }
 
   put<V>(table: Table<V>, key: Key, value: V): void {
@@ -658,7 +658,7 @@ export class Account implements AccountContext {
     this.log = new AccountLog({ state: undefined, tail: [] });
     this.outbox = new Outbox();
     this.inbox = new Inbox();
-    this.pending = new Pending(new Map());
+    this.pending = new Pending();
     this.ended.clear();
     this.takenByKey.clear();
     this.takenRows.clear();

@@ -10,6 +10,7 @@
  *
  * While messages are said again, nothing else goes to that recipient; so their order holds.
  */
+import { SmallMap, SmallSet } from '../kernel/small-map.ts';
 import type { LogEntry } from '../log/entry.ts';
 import type { BareJid } from '../xmpp/jid.ts';
 import type { Stanza } from '../xmpp/stanza.ts';
@@ -48,9 +49,9 @@ interface Channel {
 
 /** What an account has sent to other accounts and does not know to have arrived. */
 export class Outbox {
-  private readonly channels = new Map<BareJid, Channel>();
+  private readonly channels = new SmallMap<BareJid, Channel>();
   /** In order. */
-  private readonly positions = new Set<number>();
+  private readonly positions = new SmallSet<number>();
   private bytes = 0;
 
   get isEmpty(): boolean {
@@ -153,9 +154,9 @@ export class Outbox {
 
 /** What an account knows of those who send to it. */
 export class Inbox {
-  private readonly seen = new Map<BareJid, { readonly position: number; readonly atMs: number }>();
+  private readonly seen = new SmallMap<BareJid, { readonly position: number; readonly atMs: number }>();
   /** Whom to tell what has arrived. */
-  readonly unconfirmed = new Map<BareJid, number>();
+  readonly unconfirmed = new SmallMap<BareJid, number>();
   /** Messages since somebody was told. */
   count = 0;
 
@@ -177,7 +178,7 @@ export class Inbox {
       return;
     }
     this.seen.delete(sender);
-    if (this.seen.size >= MAX_SENDERS) this.seen.delete(this.seen.keys().next().value!);
+    if (this.seen.size >= MAX_SENDERS) this.seen.delete(this.seen.firstKey!);
     this.seen.set(sender, { position, atMs });
     this.unconfirmed.set(sender, position);
   }

@@ -7,7 +7,7 @@ import type { TrimPolicy } from '../log/trim.ts';
 import type { Stanza } from '../xmpp/stanza.ts';
 import { CORE } from './core-hooks.ts';
 import { HookTable, type PushGuard } from './hooks.ts';
-import type { Identity, IqHandler, ModuleSpec } from './module.ts';
+import type { AccountSlot, Identity, IqHandler, ModuleSpec } from './module.ts';
 import type { AccountOperation } from './operations.ts';
 
 /** What is not archived goes all the same; see `log/trim.ts`. */
@@ -28,6 +28,9 @@ export class Host {
   /** Enabled modules in the order of the module list. */
   readonly modules: readonly ModuleSpec[];
   readonly hooks: HookTable;
+  /** State that modules keep of each account. */
+  readonly slots: readonly AccountSlot<unknown>[];
+  private readonly slotPlaces: ReadonlyMap<AccountSlot<unknown>, number>;
   /** Of all modules, in their order. */
   readonly guards: readonly PushGuard[];
   private readonly archivist: ModuleSpec['archives'];
@@ -44,6 +47,8 @@ export class Host {
     this.services = services;
     this.startedAtMs = services.now();
     this.modules = modules;
+    this.slots = modules.flatMap((module) => (module.slots ?? []) as readonly AccountSlot<unknown>[]);
+    this.slotPlaces = new Map(this.slots.map((slot, place) => [slot, place]));
     this.guards = modules.flatMap(({ guardsPush }) => guardsPush ?? []);
     this.archivist = modules.find(({ archives }) => archives !== undefined)?.archives;
     this.retains = modules.find(({ retains }) => retains !== undefined)?.retains;
@@ -90,6 +95,13 @@ export class Host {
   /** What a command may ask of this host's accounts; undefined where its module is off. */
   accountOperation(name: string): AccountOperation<unknown, unknown> | undefined {
     return this.operations.get(name);
+  }
+
+  /** Where in an account's `slots` the state is. Throws for a slot that no enabled module declares. */
+  slotIndex<T>(slot: AccountSlot<T>): number {
+    const place = this.slotPlaces.get(slot as AccountSlot<unknown>);
+    if (place === undefined) throw new Error(`the slot ${slot.name} is not declared by an enabled module`);
+    return place;
   }
 
   /** What the module's config schema made of its section. */

@@ -5,7 +5,6 @@ import type { Row } from '../store/store.ts';
 import type { BareJid } from '../xmpp/jid.ts';
 import { loadAccount, type AccountImage } from './accounts.ts';
 import type { Host } from './host.ts';
-import type { AccountSlot } from './module.ts';
 import { loadPending } from './pending.ts';
 import { ENDED, SESSIONS, TAKEN, type EndedRow, type SessionRow } from './session-rows.ts';
 
@@ -18,7 +17,8 @@ export interface Loaded {
   readonly taken: readonly Row<number>[];
   readonly ended: readonly Row<EndedRow>[];
   readonly isAwake: boolean;
-  readonly slots: ReadonlyMap<AccountSlot<unknown>, unknown>;
+  /** In the order of the host's slots. */
+  readonly slots: readonly unknown[];
 }
 
 export async function loadAll(host: Host, bare: BareJid): Promise<Loaded> {
@@ -30,9 +30,7 @@ export async function loadAll(host: Host, bare: BareJid): Promise<Loaded> {
   const taken = await store.list(TAKEN, bare);
   const ended = await store.list(ENDED, bare);
   const isAwake = (await store.get(AWAKE, bare, [])) !== undefined;
-  const slots = new Map<AccountSlot<unknown>, unknown>();
-  for (const module of host.modules) {
-    for (const slot of (module.slots ?? []) as readonly AccountSlot<unknown>[]) slots.set(slot, await slot.load(store, bare, host));
-  }
+  const slots: unknown[] = [];
+  for (const slot of host.slots) slots.push(await slot.load(store, bare, host));
   return { image, log, pending, sessions, taken, ended, isAwake, slots };
 }

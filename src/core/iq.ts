@@ -1,4 +1,5 @@
 /** IQ requests to an account or to a host: finds the handler and answers for it. RFC 6120 §8.2.3, RFC 6121 §8.5.2 */
+import type { SmallSet } from '../kernel/small-map.ts';
 import { StanzaError } from '../xmpp/stanza-error.ts';
 import { errorAnswer, iqResult, type Stanza } from '../xmpp/stanza.ts';
 import type { AccountContext, HostContext } from './context.ts';
@@ -11,7 +12,7 @@ const MAX_UNANSWERED = 256;
 
 /** What the account actor adds to the context for handlers that answer later. */
 export interface AnsweringAccount extends AccountContext {
-  readonly unanswered: Set<Stanza>;
+  readonly unanswered: SmallSet<Stanza>;
 }
 
 /**

@@ -1,18 +1,19 @@
 /** Messages of the log that no session was given: they wait for the next one that takes messages. XEP-0160 */
+import { SmallMap } from '../kernel/small-map.ts';
 import { PENDING, type PendingRow } from '../log/segment.ts';
 import type { Store } from '../store/store.ts';
 import type { Session } from './session.ts';
 
 /** In order of their positions. The rows are `PENDING`. */
 export class Pending {
-  private readonly sizes = new Map<number, number>();
+  private readonly sizes = new SmallMap<number, number>();
   /** Sessions that were given one all the same, while another could not be, by position. */
-  private readonly givenTo = new Map<number, readonly number[]>();
+  private readonly givenTo = new SmallMap<number, readonly number[]>();
   bytes = 0;
   /** Who is being handed them now. */
   reader: Session | undefined = undefined;
 
-  constructor(rows: ReadonlyMap<number, PendingRow>) {
+  constructor(rows: Iterable<readonly [number, PendingRow]> = []) {
     for (const [position, { bytes, givenTo }] of rows) this.add(position, bytes, givenTo ?? []);
   }
 

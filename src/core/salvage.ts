@@ -26,7 +26,7 @@ export function salvage(account: Account, old: Account, crashedAt: AccountMessag
   if (hasStoreFailed || old.isStoreFailing) beginTrouble(account);
   const lost = new Map<Stanza, FailureCondition>();
   for (const stanza of old.unanswered) lost.set(stanza, 'internal-server-error');
-  for (const [stanza, condition] of old.failures) lost.set(stanza, condition);
+  for (const [stanza, condition] of old.failures ?? []) lost.set(stanza, condition);
   if (hasStoreFailed) {
     for (const stanza of old.unsettled.doubtful()) lost.set(stanza, 'resource-constraint'); // RFC 6120 §8.3.3.18
   } else {
@@ -84,9 +84,9 @@ function takeOver(previous: Session, failedTurn: number, hasStoreFailed: boolean
 
 /** Once the account is loaded again. */
 export function answerFailures(account: Account): void {
-  for (const [stanza, condition] of account.failures) {
+  for (const [stanza, condition] of account.failures ?? []) {
     account.answerFailure(stanza, condition);
     account.unsettled.noteStanza(stanza); // waits for commits like all else; it is given again if one of those fails
   }
-  account.failures = new Map();
+  account.failures = undefined;
 }

@@ -1,4 +1,5 @@
 /** A session is a bound resource of an account. RFC 6121 §2.2 */
+import { SmallMap } from '../kernel/small-map.ts';
 import type { ActorRef } from '../kernel/actor.ts';
 import type { OpenRequest } from '../log/entry.ts';
 import type { Jid } from '../xmpp/jid.ts';
@@ -52,11 +53,11 @@ export class Session {
   /** Asked for the roster, so it gets pushes: an *interested* resource. */
   isInterested = false;
   /** Who got directed presence and must hear of its end, by JID as given. RFC 6121 §4.6.3 */
-  readonly directed = new Map<string, Jid>();
+  readonly directed = new SmallMap<string, Jid>();
   /** Stanzas of the client taken so far; the connection is told in batches. */
   taken = 0;
   /** IQ requests of the client whose answer it has not acknowledged, by id; kept under stream management. */
-  readonly requests = new Map<string, OpenRequest>();
+  readonly requests = new SmallMap<string, OpenRequest>();
   /** Of the stanzas taken, how many the store knows of: no more may be acknowledged. */
   savedTaken = 0;
   /** What waits for it is being read, or the client is reading it. */
@@ -73,7 +74,7 @@ export class Session {
   isAwaitingAck = false;
   /** Its row in the store has to be written again. */
   isDirty = false;
-  private slots: Map<SessionSlot<never>, unknown> | undefined = undefined;
+  private slots: SmallMap<SessionSlot<never>, unknown> | undefined = undefined;
   /** Kept values by name, as they came from the store. */
   private restored: Readonly<Record<string, unknown>> | undefined = undefined;
 
@@ -98,7 +99,7 @@ export class Session {
   }
 
   get<T>(slot: SessionSlot<T>): T {
-    this.slots ??= new Map();
+    this.slots ??= new SmallMap();
     const key = slot as SessionSlot<never>;
     if (!this.slots.has(key)) {
       const { restored } = this;
@@ -109,7 +110,7 @@ export class Session {
   }
 
   set<T>(slot: SessionSlot<T>, value: T): void {
-    this.slots ??= new Map();
+    this.slots ??= new SmallMap();
     this.slots.set(slot as SessionSlot<never>, value);
     if (slot.isKept === true) this.isDirty = true;
   }

@@ -2,6 +2,7 @@ import type { ActorRef, AnyMachine, Crash, ExitReason, KernelEvent, Message, Rep
 import type { Held } from './held.ts';
 import type { Mailbox } from './mailbox.ts';
 import type { Entity } from './registry.ts';
+import type { SmallMap } from './small-map.ts';
 import { Timer } from './timers.ts';
 
 /*
@@ -92,7 +93,7 @@ export class Cell {
   whenRoom: (() => void)[] | undefined = undefined;
   /** Not in the run queue although scheduled: reserved, stopping, or too many turns held. */
   isParked = true;
-  timers: Map<string, ActorTimer> | undefined = undefined;
+  timers: SmallMap<string, ActorTimer> | undefined = undefined;
   /** Flat entries as in `replay`: waiting for a state change. */
   postponed: unknown[] | undefined = undefined;
   replayAt = 0;
@@ -127,8 +128,8 @@ export class Cell {
   /** Asked of this actor and not answered. */
   openAsks: Map<number, ReplyTo> | undefined = undefined;
   /** Actors told of this one's end, and actors this one is told of; by watchKey. */
-  watchers: Map<number, ActorRef> | undefined = undefined;
-  watching: Map<number, ActorRef> | undefined = undefined;
+  watchers: SmallMap<number, ActorRef> | undefined = undefined;
+  watching: SmallMap<number, ActorRef> | undefined = undefined;
   onExit: ((reason: ExitReason) => void)[] | undefined = undefined;
 
   constructor(ref: ActorRef<Message>, machine: KernelMachine, args: unknown, mailbox: Mailbox, entity: Entity | undefined, key: string) {

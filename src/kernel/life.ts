@@ -7,6 +7,7 @@ import type { ReturnAddress } from './mailbox.ts';
 import type { KernelParts } from './parts.ts';
 import type { Entity } from './registry.ts';
 import { replayPostponed } from './runner.ts';
+import { SmallMap } from './small-map.ts';
 
 /** Slots of an entry in `replay`: event, from, flags. */
 const ENTRY = 3;
@@ -169,7 +170,7 @@ export class Life {
   }
 
   startTimer(cell: Cell, name: string, delayMs: number): void {
-    const timers = (cell.timers ??= new Map());
+    const timers = (cell.timers ??= new SmallMap());
     let timer = timers.get(name);
     if (timer === undefined) {
       timer = new ActorTimer(cell, name, this.#timerFired);

@@ -6,6 +6,7 @@ import type { Delivery } from './delivery.ts';
 import { NOTICE, WATCH } from './mailbox.ts';
 import { watchKey } from './slots.ts';
 import type { Slots } from './slots.ts';
+import { SmallMap } from './small-map.ts';
 
 /** What a monitor of an actor that is not there is told. */
 export const NO_ACTOR: ExitReason = Object.freeze({ kind: 'killed', why: 'no_actor' });
@@ -34,7 +35,7 @@ export class Watches {
       this.#parts.delivery.notify(cell, { kind: 'down', ref, reason: NO_ACTOR }, NOTICE);
       return;
     }
-    const watching = (cell.watching ??= new Map());
+    const watching = (cell.watching ??= new SmallMap());
     const key = watchKey(ref.id, ref.worker);
     if (watching.has(key)) return;
     watching.set(key, ref);
@@ -56,7 +57,7 @@ export class Watches {
     const cell = this.#parts.slots.get(id);
     if (cell === undefined || cell.phase === ENDED)
       this.#down(watcher, { node: this.#parts.node, worker: this.#parts.worker, id }, NO_ACTOR);
-    else (cell.watchers ??= new Map()).set(watchKey(watcher.id, watcher.worker), watcher);
+    else (cell.watchers ??= new SmallMap()).set(watchKey(watcher.id, watcher.worker), watcher);
   }
 
   remove(id: number, watcher: ActorRef): void {

@@ -46,8 +46,8 @@ export class AccountLog {
   private openFromMs = 0;
   private openArchived = 0;
   private openBytes = 0;
-  /** Archived positions of the open segment, by correspondent. */
-  private peers = new Map<string, number[]>();
+  /** Archived positions of the open segment, by correspondent; undefined while there are none. */
+  private peers: Map<string, number[]> | undefined = undefined;
   /** Undefined until it is needed. */
   private key: string | undefined;
   private isKeyKept: boolean;
@@ -96,7 +96,7 @@ export class AccountLog {
 
   /** Archived positions of a correspondent in the open segment. */
   openPositions(peer: string): readonly number[] {
-    return this.peers.get(peer) ?? [];
+    return this.peers?.get(peer) ?? [];
   }
 
   /**
@@ -116,12 +116,12 @@ export class AccountLog {
       bytes: this.openBytes,
     };
     writer.put(SEGMENTS, [segment.from], segment);
-    for (const [peer, positions] of this.peers) writer.put(PEERS, [peer, segment.from], positions);
+    for (const [peer, positions] of this.peers ?? []) writer.put(PEERS, [peer, segment.from], positions);
     this.closedArchived += this.openArchived;
     this.closedBytes += this.openBytes;
     this.openFrom = this.next;
     this.openArchived = this.openBytes = this.openFromMs = 0;
-    this.peers = new Map();
+    this.peers = undefined;
     this.saveState(writer);
   }
 
@@ -155,8 +155,9 @@ export class AccountLog {
     if (!entry.isArchived) return;
     this.openArchived++;
     const peer = peerOf(entry);
-    const positions = this.peers.get(peer);
-    if (positions === undefined) this.peers.set(peer, [position]);
+    const peers = (this.peers ??= new Map());
+    const positions = peers.get(peer);
+    if (positions === undefined) peers.set(peer, [position]);
     else positions.push(position);
   }
 }

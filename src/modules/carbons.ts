@@ -1,4 +1,5 @@
 /** Every client of an account sees both sides of its conversations: copies of what the others send and receive. XEP-0280 */
+import { SmallSet } from '../kernel/small-map.ts';
 import { CARBONS as NS } from '../xmpp/forwarding.ts';
 import type { AccountContext } from '../core/context.ts';
 import { DROP } from '../core/hooks.ts';
@@ -28,7 +29,7 @@ type Side = 'sent' | 'received';
 const ENABLED: SessionSlot<boolean> = { name: 'carbons', initial: () => false, isKept: true };
 
 /** Who sent or received what under which id, oldest first. */
-const COPIED: AccountSlot<Set<string>> = { name: 'carbons_copied', load: () => new Set() };
+const COPIED: AccountSlot<SmallSet<string>> = { name: 'carbons_copied', load: () => new SmallSet() };
 
 export default defineModule({
   name: 'carbons',
@@ -144,7 +145,7 @@ function remember(account: AccountContext, stanza: Stanza, side: Side): void {
   const key = keyOf(stanza, side);
   copied.delete(key);
   copied.add(key);
-  if (copied.size > MAX_COPIED) copied.delete(copied.values().next().value!);
+  if (copied.size > MAX_COPIED) copied.delete(copied.first!);
 }
 
 /** The other side answers from the address that was asked, or from its bare JID. RFC 6120 §8.3.1 */

@@ -2,6 +2,7 @@
  * The roster of one account in memory, with the indexes that broadcasting needs and the log of
  * changes behind roster versioning. Pure: `changes.ts` writes and pushes what happens here.
  */
+import { SmallMap } from '../../kernel/small-map.ts';
 import type { Table } from '../../store/store.ts';
 import type { BareJid, Jid } from '../../xmpp/jid.ts';
 import { itemSize, type RosterItem } from './item.ts';
@@ -33,13 +34,13 @@ export interface Delta {
 }
 
 export class Roster {
-  readonly items = new Map<BareJid, RosterItem>();
+  readonly items = new SmallMap<BareJid, RosterItem>();
   /** Contacts whose request waits for an answer, whether they are items or not (Pending In). */
-  readonly requests = new Map<BareJid, { readonly from: Jid; readonly request: SubscriptionRequest }>();
+  readonly requests = new SmallMap<BareJid, { readonly from: Jid; readonly request: SubscriptionRequest }>();
   /** Items with `from` or `both`: who gets the user's presence. */
-  readonly subscribers = new Map<BareJid, Jid>();
+  readonly subscribers = new SmallMap<BareJid, Jid>();
   /** Items with `to` or `both`: whose presence the user gets. */
-  readonly subscriptions = new Map<BareJid, Jid>();
+  readonly subscriptions = new SmallMap<BareJid, Jid>();
   /** Of all items, as `itemSize` counts. */
   size = 0;
   private readonly changes: Change[] = [];
