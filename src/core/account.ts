@@ -197,6 +197,8 @@ export class Account implements AccountContext {
       else this.receive(stanza);
       return;
     }
+    const { routeGuards } = this.host;
+    for (let i = 0; i < routeGuards.length; i++) if (routeGuards[i]!(this, stanza)) return;
     const error = this.environment.router.route(stanza, this.turn);
     if (error !== undefined) this.returnError(stanza, error);
   }
@@ -280,7 +282,8 @@ export class Account implements AccountContext {
     const outcome = this.host.hooks.run(SEND_HOOK[stanza.kind], stanza, this, session);
     if (outcome === HANDLED || outcome === DROP) return;
     if (outcome instanceof StanzaError) {
-      this.returnError(stanza, outcome);
+      // No hook of receiving runs: who may not be written to may be one from whom nothing is taken.
+      if (stanza.mayBeAnsweredWithError) this.push(session, errorAnswer(stanza, outcome));
       return;
     }
     if (outcome.kind === 'message') {

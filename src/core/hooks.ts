@@ -6,6 +6,7 @@
  * skipped) → `deliver` (the first that handles it ends the chain; the core's own
  * delivery comes last). Inside a phase the order is that of the list of modules.
  */
+import type { Element } from '../xml/element.ts';
 import { StanzaError } from '../xmpp/stanza-error.ts';
 import type { Stanza } from '../xmpp/stanza.ts';
 import type { AccountContext } from './context.ts';
@@ -71,6 +72,8 @@ export interface EventHooks {
   client_state: (account: AccountContext, session: Session, isActive: boolean) => void;
   /** The session is about to leave the account: `presence` and `directed` still tell whom to inform. */
   session_closing: (account: AccountContext, session: Session, reason: CloseReason) => void;
+  /** The user has blocked an address; `item` is what the client said of it. XEP-0191 §3.3 */
+  jid_blocked: (account: AccountContext, address: string, item: Element, session: Session | undefined) => void;
   /** A segment of the account's log is complete: time to see what may go. */
   segment_closed: (account: AccountContext) => void;
   /** Somebody has woken the account, though nothing has come for it: time to see what may go. */
@@ -95,6 +98,12 @@ export type ModuleHooks = {
  * way to a client, so it must decide from what the stanza's header shows. Messages of the log are never kept back.
  */
 export type PushGuard = (account: AccountContext, session: Session, stanza: Stanza, isLogged: boolean) => boolean;
+
+/**
+ * May keep in what the account itself is about to send to others (`route`): true where it must not leave. For what clients send there
+ * are the hooks of sending. Called for each such stanza, so it must cost next to nothing where it has nothing to do.
+ */
+export type RouteGuard = (account: AccountContext, stanza: Stanza) => boolean;
 
 /** Where the chains report failures that are not the sender's business. */
 export type HookFailure = (module: string, hook: string, phase: Phase | 'event', error: unknown) => void;

@@ -6,7 +6,7 @@ import type { Direction } from '../log/entry.ts';
 import type { TrimPolicy } from '../log/trim.ts';
 import type { Stanza } from '../xmpp/stanza.ts';
 import { CORE } from './core-hooks.ts';
-import { HookTable, type PushGuard } from './hooks.ts';
+import { HookTable, type PushGuard, type RouteGuard } from './hooks.ts';
 import type { AccountSlot, Identity, IqHandler, ModuleSpec } from './module.ts';
 import type { AccountOperation } from './operations.ts';
 
@@ -33,6 +33,7 @@ export class Host {
   private readonly slotPlaces: ReadonlyMap<AccountSlot<unknown>, number>;
   /** Of all modules, in their order. */
   readonly guards: readonly PushGuard[];
+  readonly routeGuards: readonly RouteGuard[];
   private readonly archivist: ModuleSpec['archives'];
   private readonly retains: ModuleSpec['retains'];
   /** Handlers by type, name and namespace of the payload, for each place they can be asked. */
@@ -50,6 +51,7 @@ export class Host {
     this.slots = modules.flatMap((module) => (module.slots ?? []) as readonly AccountSlot<unknown>[]);
     this.slotPlaces = new Map(this.slots.map((slot, place) => [slot, place]));
     this.guards = modules.flatMap(({ guardsPush }) => guardsPush ?? []);
+    this.routeGuards = modules.flatMap(({ guardsRoute }) => guardsRoute ?? []);
     this.archivist = modules.find(({ archives }) => archives !== undefined)?.archives;
     this.retains = modules.find(({ retains }) => retains !== undefined)?.retains;
     this.hooks = new HookTable([...modules, CORE], (module, hook, phase, error) =>

@@ -13,7 +13,7 @@ import type { AccountContext, HostContext, StreamContext } from './context.ts';
 import type { Host } from './host.ts';
 import type { Direction } from '../log/entry.ts';
 import type { TrimPolicy } from '../log/trim.ts';
-import type { ModuleHooks, PushGuard } from './hooks.ts';
+import type { ModuleHooks, PushGuard, RouteGuard } from './hooks.ts';
 import type { AccountOperation, WorkerOperation } from './operations.ts';
 import type { Portable } from './portable.ts';
 import type { Session } from './session.ts';
@@ -145,6 +145,8 @@ export interface ModuleSpec<C = unknown> {
   readonly hooks?: ModuleHooks;
   /** See PushGuard. */
   readonly guardsPush?: PushGuard;
+  /** See RouteGuard. */
+  readonly guardsRoute?: RouteGuard;
   /** Whether the archive is to show a message that the log takes in; where no module says so, it does not. */
   readonly archives?: (account: AccountContext, stanza: Stanza, direction: Direction) => boolean;
   /** How long what the archive shows is kept, and how much of it; read anew each time. Where no module says so, for ever. */

@@ -1,6 +1,7 @@
 /** All modules, in the order in which their hooks run inside a phase. */
 import type { ModuleSpec } from '../core/module.ts';
 import archive from './archive/index.ts';
+import blocking from './blocking.ts';
 import caps from './caps.ts';
 import carbons from './carbons.ts';
 import clientState from './client-state.ts';
@@ -10,6 +11,8 @@ import legacySession from './legacy-session.ts';
 import offline from './offline/index.ts';
 import ping from './ping.ts';
 import presence from './presence/index.ts';
+import privacy from './privacy/index.ts';
+import privacyLists from './privacy-lists.ts';
 import registration from './registration/index.ts';
 import retraction from './retraction.ts';
 import roster from './roster/index.ts';
@@ -17,7 +20,8 @@ import time from './time.ts';
 import version from './version.ts';
 
 export const MODULES = [
-  carbons, // first: what it strips nobody else is to see
+  privacy, // first: XEP-0016 §2.2
+  carbons, // what it strips nobody else is to see
   archive,
   roster,
   presence,
@@ -25,6 +29,8 @@ export const MODULES = [
   offline,
   clientState,
   lastActivity,
+  blocking,
+  privacyLists,
   registration,
   disco,
   caps,

@@ -56,6 +56,8 @@ shaper_rules:
   max_user_sessions: 20
   max_user_offline_messages: 1000
 modules:
+  mod_blocking: {}
+  mod_privacy: {}
   mod_caps: {}
   mod_disco: {}
   mod_last: {}
