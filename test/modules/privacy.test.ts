@@ -2,12 +2,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { PrivacyList, trafficOf, type Rule } from '../../src/modules/privacy/list.ts';
-import { parseJid } from '../../src/xmpp/jid.ts';
+import { parseJid, type BareJid } from '../../src/xmpp/jid.ts';
 import { makeStanza } from '../../src/xmpp/stanza.ts';
 import { transcript } from '../harness/transcript.ts';
 
-const roster = { items: new Map([['romeo@montague.lit', { subscription: 'both', groups: ['Friends'] }]]) };
 const jid = (text: string): NonNullable<ReturnType<typeof parseJid>> => parseJid(text)!;
+const roster = {
+  items: new Map<BareJid, { readonly subscription: string; readonly groups: readonly string[] }>([
+    [jid('romeo@montague.lit').bare, { subscription: 'both', groups: ['Friends'] }],
+  ]),
+};
 const deny = (value: string, order = 1): Rule => ({ order, action: 'deny', type: 'jid', value, kinds: [] });
 
 test('XEP-0191 §6: what an address stands for', () => {

@@ -1,5 +1,5 @@
 /** Privacy lists: rules, compiled so that a list of blocked addresses costs a few look-ups however long it is. Pure. XEP-0016 §2.1 */
-import type { Jid } from '../../xmpp/jid.ts';
+import type { BareJid, Jid } from '../../xmpp/jid.ts';
 import type { Stanza } from '../../xmpp/stanza.ts';
 
 export type RuleType = 'jid' | 'group' | 'subscription';
@@ -25,7 +25,7 @@ export interface Rule {
 
 /** What rules want to know of the roster. */
 export interface RosterView {
-  readonly items: ReadonlyMap<string, { readonly subscription: string; readonly groups: readonly string[] }>;
+  readonly items: { get(bare: BareJid): { readonly subscription: string; readonly groups: readonly string[] } | undefined };
 }
 
 export class PrivacyList {

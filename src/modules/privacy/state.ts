@@ -27,11 +27,16 @@ export interface Privacy {
   readonly defaultName: string | undefined;
 }
 
+/** Of most accounts: one object for all. */
+const NONE: Privacy = { lists: new Map(), defaultName: undefined };
+
 export const PRIVACY: AccountSlot<{ current: Privacy }> = {
   name: 'privacy',
   load: async (store: Store, bare) => {
+    const rows = await store.list(LISTS, bare);
+    if (rows.length === 0) return { current: NONE };
     const lists = new Map<string, PrivacyList>();
-    for (const { key, value } of await store.list(LISTS, bare)) lists.set(String(key[0]), new PrivacyList(value));
+    for (const { key, value } of rows) lists.set(String(key[0]), new PrivacyList(value));
     const defaultName = await store.get(DEFAULT, bare, []);
     return { current: { lists, defaultName: defaultName !== undefined && lists.has(defaultName) ? defaultName : undefined } };
   },
