@@ -318,7 +318,7 @@ test('a server from ejabberd: a file per host (§5), keys in Base64 twice, offli
   const main = `${EJABBERD_HEAD}<server-data xmlns='urn:xmpp:pie:0' xmlns:xi='http://www.w3.org/2001/XInclude'><xi:include href='20260102-030405_capulet_lit.xml'/><xi:include href='montague%2Exml'/></server-data>`;
   scene.file(
     '20260102-030405_capulet_lit.xml',
-    `${EJABBERD_HEAD}<host xmlns='urn:xmpp:pie:0' xmlns:xi='http://www.w3.org/2001/XInclude' jid='capulet.lit'><user name='juliet'><scram-credentials xmlns='urn:xmpp:pie:0#scram' mechanism='SCRAM-SHA-1'><iter-count>4096</iter-count><salt>${twice(salt)}</salt><server-key>${twice(server)}</server-key><stored-key>${twice(stored)}</stored-key></scram-credentials><offline-messages><message xmlns='jabber:client' from='romeo@montague.lit/orchard' to='juliet@capulet.lit' type='chat'><body>Neither, fair saint</body><delay xmlns='urn:xmpp:delay' from='capulet.lit' stamp='2025-07-21T00:32:29.123Z'>Offline Storage</delay></message></offline-messages><query xmlns='jabber:iq:privacy'><list name='x'/></query><query xmlns='jabber:iq:roster'><item jid='romeo@montague.lit' subscription='to'/></query><query xmlns='jabber:iq:private'><exodus xmlns='exodus:prefs'/></query></user></host>`,
+    `${EJABBERD_HEAD}<host xmlns='urn:xmpp:pie:0' xmlns:xi='http://www.w3.org/2001/XInclude' jid='capulet.lit'><user name='juliet'><scram-credentials xmlns='urn:xmpp:pie:0#scram' mechanism='SCRAM-SHA-1'><iter-count>4096</iter-count><salt>${twice(salt)}</salt><server-key>${twice(server)}</server-key><stored-key>${twice(stored)}</stored-key></scram-credentials><offline-messages><message xmlns='jabber:client' from='romeo@montague.lit/orchard' to='juliet@capulet.lit' type='chat'><body>Neither, fair saint</body><delay xmlns='urn:xmpp:delay' from='capulet.lit' stamp='2025-07-21T00:32:29.123Z'>Offline Storage</delay></message></offline-messages><query xmlns='jabber:iq:privacy'><list name='x'><item action='deny' order='1' type='jid' value='tybalt@capulet.lit'/></list></query><query xmlns='jabber:iq:roster'><item jid='romeo@montague.lit' subscription='to'/></query><query xmlns='jabber:iq:private'><exodus xmlns='exodus:prefs'/></query></user></host>`,
   );
   scene.file(
     'montague.xml',
@@ -327,7 +327,7 @@ test('a server from ejabberd: a file per host (§5), keys in Base64 twice, offli
   const report = await scene.import(scene.file('main.xml', main));
   assert.equal(report.accounts, 3);
   assert.deepEqual(report.withoutPassword, ['benvolio@montague.lit']);
-  assert.deepEqual(report.unknown, { '{jabber:iq:privacy}query': 1, '{jabber:iq:private}query': 1 });
+  assert.deepEqual(report.unknown, { '{jabber:iq:private}query': 1 });
   for (const bare of [JULIET, 'romeo@montague.lit']) {
     assert.deepEqual(await scene.rows(CREDENTIALS, bare), [
       [['SHA-1'], { hash: 'SHA-1', iterations: 4_096, salt, storedKey: stored, serverKey: server }],
@@ -521,6 +521,23 @@ test('XEP-0441: what the owner wants archived', async () => {
   let exported = '';
   for await (const piece of exportAccount(scene.store, parseJid(JULIET)!, modules, false)) exported += piece;
   assert.match(exported, /<prefs xmlns='urn:xmpp:mam:2' default='roster'><always><jid>romeo@montague\.lit<\/jid><\/always><never>/);
+});
+
+test('XEP-0227 §4.7: privacy lists and the default one; rules that are none are left out, and said', async () => {
+  const { LISTS, DEFAULT } = await import('../../src/modules/privacy/state.ts');
+  using scene = new Scene();
+  const query = (lists: string): string => `<query xmlns='jabber:iq:privacy'><default name='public'/>${lists}</query>`;
+  const good = `<list name='public'><item type='jid' value='tybalt@example.com' action='deny' order='1'><presence-in/></item><item action='allow' order='2'/></list>`;
+  const text = `<server-data xmlns='urn:xmpp:pie:0'><host jid='capulet.lit'><user name='juliet'>${query(`${good}<list name='odd'><item action='maybe' order='1'/></list>`)}</user></host></server-data>`;
+  const report = await scene.import(scene.file('lists.xml', text));
+  assert.equal(Object.values(report.unknown).length, 1);
+  const rules = [
+    { order: 1, action: 'deny', type: 'jid', value: 'tybalt@example.com', kinds: ['presence-in'] },
+    { order: 2, action: 'allow', value: '', kinds: [] },
+  ];
+  assert.deepEqual(await scene.rows(LISTS, JULIET), [[['public'], rules]]);
+  assert.deepEqual(await scene.rows(DEFAULT, JULIET), [[[], 'public']]);
+  assert.ok((await scene.export(JULIET)).includes(`<query xmlns='jabber:iq:privacy'><default name='public'/><list name='public'><item`));
 });
 
 test('what no client could be sent is left out, and said: messages beyond the size of a stanza, the end of an endless roster', async () => {

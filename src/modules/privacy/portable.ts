@@ -27,7 +27,7 @@ export const PRIVACY_PORTABLE: Portable = {
         // The roster may stand behind the lists, so its groups are taken on trust.
         const rules = readRules(list, () => true);
         if (name === '' || rules instanceof StanzaError) isComplete = false;
-        else account.put(LISTS, [name], rules);
+        else if (rules.length > 0) account.put(LISTS, [name], rules);
       }
       const name = query.child('default')?.attr('name');
       if (name !== undefined) account.put(DEFAULT, [], name);
