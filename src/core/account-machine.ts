@@ -18,6 +18,7 @@ import { ACCOUNTS } from './accounts.ts';
 import { arrived, arrivedAgain, confirm, tellForwarded } from './arrivals.ts';
 import { isRequest } from './delivery.ts';
 import { comeBack } from './giving.ts';
+import type { ScramRecord } from '../sasl/scram-record.ts';
 import type { Loaded } from './image.ts';
 import { takeIn } from './loading.ts';
 import { salvage } from './salvage.ts';
@@ -61,7 +62,7 @@ const RETRY_MS = 2_500;
 const STORE_FAILURE_MS = 60_000;
 
 function loading(account: Account, event: AccountEvent, turn: Turn<AccountMessage>): AccountState {
-  if (event.kind !== 'task' || event.name !== 'load') {
+  if (event.kind !== 'task' || (event.name !== 'load' && event.name !== 'load_credentials')) {
     turn.postpone();
     return 'loading';
   }
@@ -71,6 +72,10 @@ function loading(account: Account, event: AccountEvent, turn: Turn<AccountMessag
       error: event.error instanceof Error ? event.error.stack : String(event.error),
     });
     return waitForStore(account);
+  }
+  if (event.name === 'load_credentials') {
+    account.scram = event.value as readonly ScramRecord[];
+    return account.row !== undefined || account.isTemporary ? 'active' : 'absent';
   }
   takeIn(account, event.value as Loaded);
   if (!account.hasSessions) account.becomeIdle();
@@ -122,7 +127,22 @@ function tryAgain(account: Account): AccountState {
   return 'loading';
 }
 
+/**
+ * Credentials are in memory only while somebody logs in or changes them. They are read where there is no account, too:
+ * less work would tell that from one whose password is wrong.
+ */
+function needsCredentials({ scram }: Account, { kind }: AccountEvent): boolean {
+  return scram === undefined && (kind === 'get_credentials' || kind === 'set_credentials');
+}
+
+function readCredentials(account: Account, turn: Turn<AccountMessage>): 'loading' {
+  account.loadCredentials();
+  turn.postpone();
+  return 'loading';
+}
+
 function active(account: Account, event: AccountEvent, turn: Turn<AccountMessage>): AccountState {
+  if (needsCredentials(account, event)) return readCredentials(account, turn);
   switch (event.kind) {
     case 'client_stanza':
       fromClient(account, event);
@@ -189,7 +209,7 @@ function active(account: Account, event: AccountEvent, turn: Turn<AccountMessage
       connectionDown(account, event.ref);
       break;
     case 'get_credentials':
-      account.turn.reply(event.replyTo, { isUsable: account.row?.isEnabled ?? false, scram: account.scram } satisfies CredentialsAnswer);
+      account.turn.reply(event.replyTo, { isUsable: account.row?.isEnabled ?? false, scram: account.scram! } satisfies CredentialsAnswer);
       break;
     case 'create_account':
       account.turn.reply(event.replyTo, 'exists');
@@ -267,6 +287,7 @@ function unload(account: Account): void {
 /** No such account. RFC 6121 §8.5.1 */
 function absent(account: Account, event: AccountEvent): AccountState {
   const { turn } = account;
+  if (needsCredentials(account, event)) return readCredentials(account, turn);
   switch (event.kind) {
     case 'message':
       account.returnError(event, new StanzaError('service-unavailable'));

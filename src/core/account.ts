@@ -13,7 +13,7 @@ import type { BareJid, Jid } from '../xmpp/jid.ts';
 import { isDurable } from '../xmpp/message-content.ts';
 import { StanzaError } from '../xmpp/stanza-error.ts';
 import { errorAnswer, type Stanza } from '../xmpp/stanza.ts';
-import { CREDENTIALS, type AccountRow } from './accounts.ts';
+import { CREDENTIALS, loadCredentials, type AccountRow } from './accounts.ts';
 import { catchUp, handOver } from './catch-up.ts';
 import type { ScramRecord } from '../sasl/scram-record.ts';
 import { closeCondition } from './closing.ts';
@@ -97,7 +97,8 @@ export class Account implements AccountContext {
   readonly host: Host;
   readonly environment: AccountEnvironment;
   row: AccountRow | undefined = undefined;
-  scram: readonly ScramRecord[] = [];
+  /** How it proves itself; undefined while nobody logs in: see `needsCredentials`. */
+  scram: readonly ScramRecord[] | undefined = undefined;
   isTemporary = false;
   /** State of the modules, in the order of the host's slots. */
   slots: readonly unknown[] = [];
@@ -487,6 +488,7 @@ export class Account implements AccountContext {
     this.byResource.set(session.jid.resource, session);
     if (session.connection !== undefined) this.turn.monitor(session.connection);
     this.turn.cancelTimer('idle');
+    this.scram = undefined; // whoever has logged in does not do it again soon
     this.environment.census.owners.add(this.bare);
     this.countIdle(false);
   }
@@ -589,6 +591,10 @@ export class Account implements AccountContext {
     this.turn.task('load', loadAll(this.host, this.bare));
   }
 
+  loadCredentials(): void {
+    this.turn.task('load_credentials', loadCredentials(this.host.services.store, this.bare));
+  }
+
   /** Ends the turn that handled `event`: writes its changes and keeps its effects until they are durable. */
   finish<S>(next: S, event: AccountMessage | KernelEvent): S | 'loading' {
     if (!this.isTemporary && !this.isRemoving && !this.isStoreFailing) this.saveSessions(event);
@@ -640,7 +646,7 @@ export class Account implements AccountContext {
     for (const request of this.unanswered) this.returnError(request, new StanzaError('service-unavailable'));
     this.unanswered.clear();
     this.row = undefined;
-    this.scram = [];
+    this.scram = undefined;
     this.isTemporary = false;
     // The modules' state still describes the erased rows: it is loaded anew.
     this.load();

@@ -27,15 +27,8 @@ export const ACCOUNTS = jsonTable<AccountRow>({ name: 'account', version: 1 });
 /** Keyed by hash. */
 export const CREDENTIALS = jsonTable<ScramRecord>({ name: 'credential', version: 1 });
 
-/** What is loaded of an account before its modules' state. */
-export interface AccountImage {
-  readonly row: AccountRow | undefined;
-  readonly scram: readonly ScramRecord[];
-}
-
-export async function loadAccount(store: Store, bare: BareJid): Promise<AccountImage> {
-  const row = await store.get(ACCOUNTS, bare, []);
-  // Also where there is no account: less work would tell that from one whose password is wrong.
-  const scram = await store.list(CREDENTIALS, bare);
-  return { row, scram: row === undefined ? [] : scram.map(({ value }) => value) };
+/** How an account proves itself; none where there is no such account. */
+export async function loadCredentials(store: Store, bare: BareJid): Promise<readonly ScramRecord[]> {
+  const rows = await store.list(CREDENTIALS, bare);
+  return rows.map(({ value }) => value);
 }

@@ -3,14 +3,14 @@ import { loadLog, type LogImage } from '../log/log.ts';
 import { AWAKE, type PendingRow } from '../log/segment.ts';
 import type { Row } from '../store/store.ts';
 import type { BareJid } from '../xmpp/jid.ts';
-import { loadAccount, type AccountImage } from './accounts.ts';
+import { ACCOUNTS, type AccountRow } from './accounts.ts';
 import type { Host } from './host.ts';
 import { loadPending } from './pending.ts';
 import { ENDED, SESSIONS, TAKEN, type EndedRow, type SessionRow } from './session-rows.ts';
 
 /** What a load brings: the account's own rows, its log, its sessions and its modules' state. */
 export interface Loaded {
-  readonly image: AccountImage;
+  readonly row: AccountRow | undefined;
   readonly log: LogImage;
   readonly pending: ReadonlyMap<number, PendingRow>;
   readonly sessions: readonly Row<SessionRow>[];
@@ -23,7 +23,7 @@ export interface Loaded {
 
 export async function loadAll(host: Host, bare: BareJid): Promise<Loaded> {
   const { store } = host.services;
-  const image = await loadAccount(store, bare);
+  const row = await store.get(ACCOUNTS, bare, []);
   const log = await loadLog(store, bare);
   const pending = await loadPending(store, bare);
   const sessions = await store.list(SESSIONS, bare);
@@ -32,5 +32,5 @@ export async function loadAll(host: Host, bare: BareJid): Promise<Loaded> {
   const isAwake = (await store.get(AWAKE, bare, [])) !== undefined;
   const slots: unknown[] = [];
   for (const slot of host.slots) slots.push(await slot.load(store, bare, host));
-  return { image, log, pending, sessions, taken, ended, isAwake, slots };
+  return { row, log, pending, sessions, taken, ended, isAwake, slots };
 }

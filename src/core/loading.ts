@@ -11,9 +11,8 @@ import { replayEntry, restoreSession } from './session-rows.ts';
 
 /** Takes over what the store had. Sessions that have survived in memory are there already. */
 export function takeIn(account: Account, loaded: Loaded): void {
-  const { image, log, pending, ended, isAwake } = loaded;
-  account.row = image.row;
-  account.scram = image.scram;
+  const { row, log, pending, ended, isAwake } = loaded;
+  account.row = row;
   account.slots = loaded.slots;
   account.log = new AccountLog(log);
   account.pending = new Pending(pending);

@@ -1,9 +1,10 @@
 /**
  * Maps and sets that are empty or hold one entry most of their lives, as an idle actor's are: a `Map` takes 190 bytes before
  * anything is in it, and an idle session would have thirty. Here the only entry is kept in the object itself (48 bytes);
- * a second one moves both into a `Map`, which is given up when the last entry goes.
+ * a second one moves both into a `Map`, which is given up when one is left.
  *
- * Order is that of insertion, as in a `Map`. Entries may be deleted during an iteration; those that are added meanwhile may not be seen.
+ * Order is that of insertion, as in a `Map`. Entries may be added and deleted during an iteration: it may still
+ * see one that was deleted and not see one that was added.
  */
 
 /** No key: any value may be one. */
@@ -48,7 +49,13 @@ export class SmallMap<K, V> {
     const { many } = this;
     if (many !== undefined) {
       const wasThere = many.delete(key);
-      if (many.size === 0) this.many = undefined;
+      if (many.size === 1) {
+        for (const [lastKey, value] of many) {
+          this.onlyKey = lastKey;
+          this.onlyValue = value;
+        }
+        this.many = undefined;
+      }
       return wasThere;
     }
     if (this.onlyKey !== key) return false;
@@ -126,7 +133,10 @@ export class SmallSet<T> {
     const { many } = this;
     if (many !== undefined) {
       const wasThere = many.delete(value);
-      if (many.size === 0) this.many = undefined;
+      if (many.size === 1) {
+        for (const last of many) this.only = last;
+        this.many = undefined;
+      }
       return wasThere;
     }
     if (this.only !== value) return false;

@@ -250,13 +250,13 @@ export class Framer {
     const { buf, start } = this;
     this.phase = 'elements';
     this.streamNs = scanner.ns;
-    this.scope = {
+    this.scope = shared({
       prefixes: [...scanner.prefixes],
       uris: [...scanner.uris],
       defaultNs: scanner.contentNs,
       declarations: scanner.prefixes.length + scanner.defaultDeclarations,
       rootName: new Uint8Array(buf.subarray(start + 1, start + scanner.nameEnd)),
-    };
+    });
     if (scanner.isEmptyTag) this.isEmptyStream = true;
     return makeFrame(
       'open',
@@ -365,4 +365,24 @@ export class Framer {
 function makeFrame(kind: FrameKind, scanner: Scanner, contentNs: string, attrs: readonly string[], body: string, bytes: number): Frame {
   const children = scanner.children.length === 0 ? NO_CHILDREN : scanner.children;
   return { kind, name: scanner.name, ns: scanner.ns, contentNs, attrs, children, hasText: scanner.hasText, body, bytes };
+}
+
+/** The scope of the last header: nearly all streams have the same, and each would keep its own for as long as it lasts. */
+let lastScope = NO_SCOPE;
+
+function shared(scope: StreamScope): StreamScope {
+  const { prefixes, uris, defaultNs, declarations, rootName } = lastScope;
+  const isSame =
+    scope.defaultNs === defaultNs &&
+    scope.declarations === declarations &&
+    isEqual(scope.prefixes, prefixes) &&
+    isEqual(scope.uris, uris) &&
+    isEqual(scope.rootName ?? [], rootName ?? []);
+  return isSame ? lastScope : (lastScope = scope);
+}
+
+function isEqual(one: ArrayLike<unknown>, other: ArrayLike<unknown>): boolean {
+  if (one.length !== other.length) return false;
+  for (let i = 0; i < one.length; i++) if (one[i] !== other[i]) return false;
+  return true;
 }
