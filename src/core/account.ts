@@ -261,6 +261,7 @@ export class Account implements AccountContext {
     const recipients: Session[] = (this.recipients = []);
     const error = deliver(this, message, session);
     if (recipients.length > 0) this.host.hooks.emit('message_delivered', this, message, recipients);
+    else if (draft?.isPending === true) this.host.hooks.emit('message_kept', this, message);
     const isKept = draft !== undefined && draft !== ownDraft && (recipients.length > 0 || draft.isPending);
     if (isKept) finishDraft(this, draft);
     this.draft = outer.draft;
@@ -455,6 +456,12 @@ export class Account implements AccountContext {
     this.draining.set(name, session.sid);
     if (session.connection !== undefined) this.turn.send(session.connection, { kind: 'drain', name });
     this.turn.timer(name, DRAIN_TIMEOUT_MS);
+  }
+
+  after(ms: number, then: (account: AccountContext) => void): void {
+    const name = this.continuation(then as Continuation);
+    this.draining.set(name, ''); // nobody's connection
+    this.turn.timer(name, ms);
   }
 
   /** The connection has drained, or it has ended or took too long. False where nothing of that name waits. */

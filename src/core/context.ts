@@ -73,6 +73,8 @@ export interface AccountContext {
    * Lost if the account restarts in between. A rejected `work` crashes the account.
    */
   later<T>(work: Promise<T>, then: (account: AccountContext, value: T) => void): void;
+  /** Runs `then` in a later turn, after that time; the account stays in memory so long. Lost like `later`. */
+  after(ms: number, then: (account: AccountContext) => void): void;
   /**
    * Runs `then` in a later turn, once the session's connection has sent most of what was pushed to it: for
    * answers that are too long to be pushed at once. `isReady` is false where the session ended or its client did not

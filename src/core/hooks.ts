@@ -64,6 +64,8 @@ export interface EventHooks {
    * A message for the account was given to these sessions: as above. Not called for one that waits for a session.
    */
   message_delivered: (account: AccountContext, stanza: Stanza, sessions: readonly Session[]) => void;
+  /** A message for the account waits for a session that can take it: as above. */
+  message_kept: (account: AccountContext, stanza: Stanza) => void;
   /** Its connection is gone; it waits to be resumed. XEP-0198 §5 */
   session_detached: (account: AccountContext, session: Session) => void;
   /** It goes on with a new connection. `isRestored`: the account was loaded anew since, so contacts may have to be asked again. */

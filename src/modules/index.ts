@@ -13,6 +13,7 @@ import ping from './ping.ts';
 import presence from './presence/index.ts';
 import privacy from './privacy/index.ts';
 import privacyLists from './privacy-lists.ts';
+import push from './push/index.ts';
 import registration from './registration/index.ts';
 import retraction from './retraction.ts';
 import roster from './roster/index.ts';
@@ -29,6 +30,7 @@ export const MODULES = [
   offline,
   clientState,
   lastActivity,
+  push,
   blocking,
   privacyLists,
   registration,
