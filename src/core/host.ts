@@ -5,6 +5,7 @@ import type { AccountContext, Services } from './context.ts';
 import type { Direction } from '../log/entry.ts';
 import type { TrimPolicy } from '../log/trim.ts';
 import type { Stanza } from '../xmpp/stanza.ts';
+import type { ServiceDomain } from './service.ts';
 import { CORE } from './core-hooks.ts';
 import { HookTable, type PushGuard, type RouteGuard } from './hooks.ts';
 import type { AccountSlot, Identity, IqHandler, ModuleSpec } from './module.ts';
@@ -31,6 +32,8 @@ export class Host {
   /** State that modules keep of each account. */
   readonly slots: readonly AccountSlot<unknown>[];
   private readonly slotPlaces: ReadonlyMap<AccountSlot<unknown>, number>;
+  /** Domains beside this one that modules serve. */
+  readonly domains: readonly ServiceDomain[];
   /** Of all modules, in their order. */
   readonly guards: readonly PushGuard[];
   readonly routeGuards: readonly RouteGuard[];
@@ -50,6 +53,10 @@ export class Host {
     this.modules = modules;
     this.slots = modules.flatMap((module) => (module.slots ?? []) as readonly AccountSlot<unknown>[]);
     this.slotPlaces = new Map(this.slots.map((slot, place) => [slot, place]));
+    this.domains = modules.flatMap(({ service }) => {
+      const domain = service?.domain(this);
+      return service === undefined || domain === undefined ? [] : [{ domain, host: this, spec: service }];
+    });
     this.guards = modules.flatMap(({ guardsPush }) => guardsPush ?? []);
     this.routeGuards = modules.flatMap(({ guardsRoute }) => guardsRoute ?? []);
     this.archivist = modules.find(({ archives }) => archives !== undefined)?.archives;
@@ -104,6 +111,11 @@ export class Host {
     const place = this.slotPlaces.get(slot as AccountSlot<unknown>);
     if (place === undefined) throw new Error(`the slot ${slot.name} is not declared by an enabled module`);
     return place;
+  }
+
+  /** All that can be asked at one kind of place. */
+  handlersOf<To extends IqHandler['to']>(to: To): HandlerOf<To>[] {
+    return [...this.handlers.values()].filter((handler): handler is HandlerOf<To> => handler.to === to);
   }
 
   /** What the module's config schema made of its section. */

@@ -6,6 +6,7 @@ import type * as z from 'zod';
 import type { Store, TableName } from '../store/store.ts';
 import type { Element } from '../xml/element.ts';
 import type { Jid, BareJid } from '../xmpp/jid.ts';
+import type { DiscoInfo } from '../xmpp/caps.ts';
 import type { Condition, StanzaError } from '../xmpp/stanza-error.ts';
 import type { Stanza } from '../xmpp/stanza.ts';
 import type { AnyCommand } from './command.ts';
@@ -16,6 +17,7 @@ import type { TrimPolicy } from '../log/trim.ts';
 import type { ModuleHooks, PushGuard, RouteGuard } from './hooks.ts';
 import type { AccountOperation, WorkerOperation } from './operations.ts';
 import type { Portable } from './portable.ts';
+import type { ServiceIqHandler, ServiceSpec } from './service.ts';
 import type { Session } from './session.ts';
 
 /** A specification a module obeys; the README's table is generated from these. */
@@ -92,6 +94,8 @@ export type IqHandler =
       readonly payload: Payload;
       readonly run: (request: IqRequest, context: HostContext) => IqAnswer | Promise<IqAnswer>;
     }
+  /** Asked of any service of the host. */
+  | ({ readonly to: 'service' } & ServiceIqHandler)
   /** Asked on a stream that has not logged in yet. */
   | {
       readonly to: 'stream';
@@ -114,6 +118,14 @@ export interface Identity {
   readonly name?: string;
 }
 
+/** Nodes of accounts that disco tells of. XEP-0030 §3.2, §4.2. `undefined`: another module's, or nobody's. */
+export interface AccountNodes {
+  /** Among the items of the account itself. */
+  readonly items: (account: AccountContext, from: Jid) => readonly Element[];
+  readonly info: (account: AccountContext, node: string, from: Jid) => DiscoInfo | undefined;
+  readonly itemsOf: (account: AccountContext, node: string, from: Jid) => readonly Element[] | StanzaError | undefined;
+}
+
 export interface ModuleSpec<C = unknown> {
   /** snake_case; its key in the config file and the name of its test. */
   readonly name: string;
@@ -131,6 +143,7 @@ export interface ModuleSpec<C = unknown> {
   readonly accountFeatures?: readonly string[];
   readonly identities?: readonly Identity[];
   readonly accountIdentities?: readonly Identity[];
+  readonly accountNodes?: AccountNodes;
   /** Commands that come with the module; they run on the main thread and reach accounts and workers by the operations below. */
   readonly commands?: readonly AnyCommand[];
   /** What commands may ask of accounts of hosts on which the module is enabled. */
@@ -142,6 +155,8 @@ export interface ModuleSpec<C = unknown> {
   /** Elements for `<stream:features/>`, before and after login. */
   readonly streamFeatures?: (stream: StreamContext, isAuthenticated: boolean) => readonly Element[];
   readonly iq?: readonly IqHandler[];
+  /** A domain of its own beside the host. */
+  readonly service?: ServiceSpec;
   readonly hooks?: ModuleHooks;
   /** See PushGuard. */
   readonly guardsPush?: PushGuard;

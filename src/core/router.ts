@@ -7,6 +7,7 @@ import type { Jid } from '../xmpp/jid.ts';
 import { StanzaError } from '../xmpp/stanza-error.ts';
 import type { Stanza } from '../xmpp/stanza.ts';
 import type { Hosts } from './host.ts';
+import type { ServiceDomain, ServiceSpec } from './service.ts';
 
 /** The part of a turn that routing needs. */
 export type Outbox = Pick<Turn<Message>, 'send' | 'sendTo'>;
@@ -19,11 +20,17 @@ export interface Route {
 
 export class Router {
   private readonly hosts: Hosts;
+  private readonly services = new Map<string, ServiceSpec>();
   private readonly routes = new Map<string, Route>();
   private fallback: Route | undefined = undefined;
 
   constructor(hosts: Hosts) {
     this.hosts = hosts;
+  }
+
+  /** The entities of a service are actors named by the kind of the service. */
+  addService({ domain, spec }: ServiceDomain): void {
+    this.services.set(domain, spec);
   }
 
   /** @param domain undefined: every domain that nobody else has. */
@@ -47,6 +54,11 @@ export class Router {
     if (this.hosts.has(to.domain)) {
       if (to.local === '') turn.sendTo('host', to.domain, stanza);
       else turn.sendTo('account', to.bare, stanza);
+      return undefined;
+    }
+    const service = this.services.get(to.domain);
+    if (service !== undefined) {
+      turn.sendTo(service.kind, service.keyOf?.(to) ?? to.domain, stanza);
       return undefined;
     }
     const route = this.routes.get(to.domain) ?? this.fallback;

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { domain } from '../config/types.ts';
 import type { AccountContext, HostContext } from '../core/context.ts';
 import type { Host } from '../core/host.ts';
+import type { ServiceContext } from '../core/service.ts';
 import { defineModule, type IqAnswer, type IqRequest } from '../core/module.ts';
 import { el, type Element } from '../xml/element.ts';
 import { capsVer, discoInfoElement, type Caps, type DiscoInfo } from '../xmpp/caps.ts';
@@ -52,6 +53,8 @@ const disco = defineModule({
   iq: [
     { type: 'get', to: 'server', payload: INFO, run: serverInfo },
     { type: 'get', to: 'server', payload: ITEMS, run: serverItems },
+    { type: 'get', to: 'service', payload: INFO, run: serviceInfo },
+    { type: 'get', to: 'service', payload: ITEMS, run: serviceItems },
     { type: 'get', to: 'account', from: 'anyone', payload: INFO, run: accountInfo },
     { type: 'get', to: 'account', from: 'anyone', payload: ITEMS, refusal: noItems, run: accountItems },
   ],
@@ -99,13 +102,39 @@ function serverInfo({ payload }: IqRequest, { host }: HostContext): IqAnswer {
 function serverItems({ payload }: IqRequest, { host }: HostContext): IqAnswer {
   if (payload.attr('node') !== undefined) return new StanzaError('item-not-found'); // §7
   const items = host.moduleConfig(disco).items.map(({ jid, name }) => el('item', NS.discoItems, { jid, name }));
-  return el('query', NS.discoItems, {}, ...items);
+  const own = host.domains.map(({ domain, spec }) => el('item', NS.discoItems, { jid: domain, name: spec.identities[0]?.name }));
+  return el('query', NS.discoItems, {}, ...own, ...items);
+}
+
+/** XEP-0030 §3, of a service of the host. */
+function serviceInfo({ payload, from }: IqRequest, context: ServiceContext): IqAnswer {
+  const node = payload.attr('node');
+  const { identities, features, nodes } = context.service;
+  if (node === undefined) {
+    const common = context.host.handlersOf('service').map(({ payload: [, ns] }) => ns);
+    return discoInfoElement({ identities, features: [...new Set([...features, ...common])].sort(), forms: [] });
+  }
+  const info = nodes?.info(context, node, from);
+  return info === undefined ? new StanzaError('item-not-found') : discoInfoElement(info, node);
+}
+
+function serviceItems({ payload, from }: IqRequest, context: ServiceContext): IqAnswer {
+  const node = payload.attr('node');
+  const { nodes } = context.service;
+  const items = node === undefined ? (nodes?.items(context, from) ?? []) : nodes?.itemsOf(context, node, from);
+  if (items === undefined) return new StanzaError('item-not-found');
+  return items instanceof StanzaError ? items : el('query', NS.discoItems, { node }, ...items);
 }
 
 /** §8 rule 1: nothing, not even whether the account exists, for those who may not see its presence. */
 function accountInfo({ payload, from }: IqRequest, account: AccountContext): IqAnswer {
+  const node = payload.attr('node');
+  for (const { accountNodes } of node === undefined ? [] : account.host.modules) {
+    const info = accountNodes?.info(account, node!, from);
+    if (info !== undefined) return discoInfoElement(info, node);
+  }
   if (!maySee(account, from.bare)) return new StanzaError('service-unavailable');
-  if (payload.attr('node') !== undefined) return new StanzaError('item-not-found');
+  if (node !== undefined) return new StanzaError('item-not-found');
   const { host, isTemporary } = account;
   const identities = [{ category: 'account', type: isTemporary ? 'anonymous' : 'registered' }, ...host.accountIdentities()];
   return discoInfoElement({ identities, features: host.accountFeatures(), forms: [] });
@@ -113,9 +142,14 @@ function accountInfo({ payload, from }: IqRequest, account: AccountContext): IqA
 
 /** §4.1: the available resources; §8 rule 2. */
 function accountItems({ payload, from, stanza }: IqRequest, account: AccountContext): IqAnswer {
+  const node = payload.attr('node');
+  for (const { accountNodes } of node === undefined ? [] : account.host.modules) {
+    const found = accountNodes?.itemsOf(account, node!, from);
+    if (found !== undefined) return found instanceof StanzaError ? found : el('query', NS.discoItems, { node }, ...found);
+  }
   if (!maySee(account, from.bare)) return noItems(stanza);
-  if (payload.attr('node') !== undefined) return new StanzaError('item-not-found');
-  const items: Element[] = [];
+  if (node !== undefined) return new StanzaError('item-not-found');
+  const items: Element[] = account.host.modules.flatMap(({ accountNodes }) => accountNodes?.items(account, from) ?? []);
   for (const { isAvailable, jid } of account.sessions) if (isAvailable) items.push(el('item', NS.discoItems, { jid: jid.full }));
   return el('query', NS.discoItems, {}, ...items);
 }

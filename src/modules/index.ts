@@ -9,11 +9,13 @@ import disco from './disco.ts';
 import lastActivity from './last-activity.ts';
 import legacySession from './legacy-session.ts';
 import offline from './offline/index.ts';
+import pep from './pep/index.ts';
 import ping from './ping.ts';
 import presence from './presence/index.ts';
 import privacy from './privacy/index.ts';
 import privacyLists from './privacy-lists.ts';
 import push from './push/index.ts';
+import pubsub from './pubsub/index.ts';
 import registration from './registration/index.ts';
 import retraction from './retraction.ts';
 import roster from './roster/index.ts';
@@ -36,6 +38,8 @@ export const MODULES = [
   registration,
   disco,
   caps,
+  pubsub,
+  pep,
   ping,
   version,
   time,

@@ -10,6 +10,7 @@ export default defineModule({
   accountFeatures: [NS],
   iq: [
     { type: 'get', to: 'server', payload: ['ping', NS], run: () => EMPTY_RESULT }, // §4.2, §4.3
+    { type: 'get', to: 'service', payload: ['ping', NS], run: () => EMPTY_RESULT },
     { type: 'get', to: 'account', payload: ['ping', NS], run: () => EMPTY_RESULT }, // §4.2, the note
   ],
 });

@@ -10,7 +10,10 @@ export default defineModule({
   name: 'time',
   implements: [{ spec: 'XEP-0202', version: '2.0', status: 'complete' }],
   features: [NS],
-  iq: [{ type: 'get', to: 'server', payload: ['time', NS], run: tellTime }],
+  iq: [
+    { type: 'get', to: 'server', payload: ['time', NS], run: tellTime },
+    { type: 'get', to: 'service', payload: ['time', NS], run: tellTime },
+  ],
 });
 
 function tellTime(_request: IqRequest, { now }: HostContext): Element {

@@ -24,7 +24,10 @@ const version = defineModule({
   ],
   config: OPTIONS,
   features: [NS],
-  iq: [{ type: 'get', to: 'server', payload: ['query', NS], run: tellVersion }],
+  iq: [
+    { type: 'get', to: 'server', payload: ['query', NS], run: tellVersion },
+    { type: 'get', to: 'service', payload: ['query', NS], run: tellVersion },
+  ],
 });
 export default version;
 

@@ -26,6 +26,8 @@ import {
   type WorkerOperation,
 } from '../core/operations.ts';
 import { Router } from '../core/router.ts';
+import { serviceMachine, type ServiceArgs } from '../core/service-actor.ts';
+import type { ServiceDomain } from '../core/service.ts';
 import type { ActorRef, MailboxLimits, Message, ReplyTo } from '../kernel/actor.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import type { Codec } from '../kernel/wire.ts';
@@ -251,7 +253,32 @@ export class Runtime {
       machine: { ...hostMachine, mailbox },
       args: (key): HostArgs => ({ environment, key }),
     });
+    this.registerServices();
     for (const [kind, codec] of Object.entries(CODECS)) kernel.registerCodec(kind, codec as Codec<Message>);
+  }
+
+  /** Domains that modules serve; one that is a host already stays that. */
+  private registerServices(): void {
+    const services = new Map<string, ServiceDomain>();
+    for (const { domains } of this.hosts.values()) {
+      for (const service of domains) {
+        if (this.hosts.has(service.domain) || services.has(service.domain)) continue;
+        services.set(service.domain, service);
+        this.router.addService(service);
+      }
+    }
+    const environment = {
+      router: this.router,
+      serviceOf: (domain: string) => services.get(domain),
+      jidOf: (text: string) => parseJid(text)!,
+    };
+    for (const kind of new Set([...services.values()].map(({ spec }) => spec.kind))) {
+      this.kernel.registerEntity({
+        kind,
+        machine: { ...serviceMachine, name: kind, mailbox: this.mailbox },
+        args: (key): ServiceArgs => ({ environment, key }),
+      });
+    }
   }
 }
 

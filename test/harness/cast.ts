@@ -123,6 +123,11 @@ export class Client {
     await this.barrier(false, '');
   }
 
+  /** From now on it answers by itself what `respond` has an answer for; nobody else sees those stanzas. */
+  async responds(respond: (element: XmlElement) => string | undefined): Promise<void> {
+    (await this.live()).responder = respond;
+  }
+
   /** All that has come and was not looked at, once everything sent so far was handled. */
   async collects(): Promise<XmlElement[]> {
     await this.cast.ready();

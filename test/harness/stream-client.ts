@@ -66,6 +66,9 @@ export class StreamClient {
     );
   }
 
+  /** What the client answers by itself, before anybody looks: its answer to a stanza, or undefined. */
+  responder: ((element: XmlElement) => string | undefined) | undefined = undefined;
+
   /** Writes text as it is, whole stanzas or parts of them, with captured values filled in. */
   async sends(xml: string): Promise<void> {
     this.write(fillIn(xml, this.captures).trim());
@@ -301,6 +304,11 @@ export class StreamClient {
   }
 
   private take(event: StreamEvent): void {
+    const response = event.kind === 'element' ? this.responder?.(this.withFrom(event.element)) : undefined;
+    if (response !== undefined) {
+      this.write(response);
+      return;
+    }
     this.inbox.push(event.kind === 'element' ? { kind: 'element', element: this.withFrom(event.element) } : event);
     this.wake?.();
   }
