@@ -3,8 +3,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 
 const TICKS_PER_SECOND = 100;
 
-/** The process and its descendants. */
-export function processTree(pid: number): number[] {
+/** The processes and their descendants. */
+export function processTree(pids: readonly number[]): number[] {
   const children = new Map<number, number[]>();
   for (const name of readdirSync('/proc')) {
     if (!/^\d+$/.test(name)) continue;
@@ -14,25 +14,25 @@ export function processTree(pid: number): number[] {
     list.push(Number(name));
     children.set(Number(parent), list);
   }
-  const tree = [pid];
-  for (const each of tree) tree.push(...(children.get(each) ?? []));
-  return tree;
+  const tree = new Set(pids);
+  for (const each of tree) for (const child of children.get(each) ?? []) tree.add(child);
+  return [...tree];
 }
 
-/** Microseconds of CPU, user and system, of all threads so far. */
-export function cpuMicros(pid: number): number {
+/** Microseconds of CPU, user and system, of all threads and children so far, those that have ended included. */
+export function cpuMicros(pids: readonly number[]): number {
   let ticks = 0;
-  for (const each of processTree(pid)) {
+  for (const each of processTree(pids)) {
     const fields = statFields(each);
-    if (fields !== undefined) ticks += Number(fields[11]) + Number(fields[12]);
+    if (fields !== undefined) for (const at of [11, 12, 13, 14]) ticks += Number(fields[at]);
   }
   return (ticks * 1_000_000) / TICKS_PER_SECOND;
 }
 
-/** Proportional set size in bytes: what the process keeps in memory, shared pages counted by share. */
-export function pssBytes(pid: number): number {
+/** Proportional set size in bytes: what the processes keep in memory, shared pages counted by share. */
+export function pssBytes(pids: readonly number[]): number {
   let kib = 0;
-  for (const each of processTree(pid)) {
+  for (const each of processTree(pids)) {
     try {
       kib += Number(/^Pss:\s+(\d+)/m.exec(readFileSync(`/proc/${each}/smaps_rollup`, 'utf8'))?.[1] ?? 0);
     } catch (error) {
@@ -42,7 +42,7 @@ export function pssBytes(pid: number): number {
   return kib * 1024;
 }
 
-/** Fields of /proc/PID/stat after the command name; [1] is the parent, [11] and [12] user and system ticks. */
+/** Fields of /proc/PID/stat after the command name; [1] is the parent, [11] and [12] user and system ticks, [13] and [14] those of ended children. */
 function statFields(pid: number): string[] | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');

@@ -1,0 +1,220 @@
+/**
+ * What a scenario works with in one thread of the generator: its share of the clients, the sections that are measured, and where
+ * what it counts and what is wrong is told. All threads pass the same sections in the same order.
+ */
+import type { MessagePort } from 'node:worker_threads';
+import { LoadClient, MECHANISMS, inParallel, type LoginMethod, type Target } from './client.ts';
+import { Histogram } from './histogram.ts';
+import type { FaultKind } from './outcome.ts';
+import type { OptionValue } from './scenario.ts';
+import type { Sequence } from './sequence.ts';
+
+export const PASSWORD = 'a password for load';
+
+/** What the coordinator starts a thread with. */
+export interface Assignment {
+  readonly scenario: string;
+  readonly target: Target;
+  readonly options: Readonly<Record<string, OptionValue>>;
+  readonly index: number;
+  readonly threads: number;
+  /** Differs between runs, so that what is left from an earlier one is not taken for this one's. */
+  readonly token: string;
+  /** One Float64 for each thread: operations so far. */
+  readonly counters: SharedArrayBuffer;
+}
+
+export interface SectionSpec {
+  readonly name: string;
+  readonly unit: string;
+  /** What the server is doing behind its last answer belongs to it: the section ends when its CPU is quiet. */
+  readonly untilQuiet?: boolean;
+  /** Memory growth per operation is taken, after so many seconds of rest. */
+  readonly memoryAfterSeconds?: number;
+}
+
+export interface Counted {
+  readonly counts: Float64Array;
+  readonly total: number;
+  readonly max: number;
+}
+
+/** From a thread to the coordinator. */
+export type Report =
+  | { readonly kind: 'reached'; readonly begins?: SectionSpec; readonly ends?: { readonly latency: Counted; readonly lateness: Counted } }
+  | { readonly kind: 'fault'; readonly fault: FaultKind; readonly count: number; readonly example: string }
+  | { readonly kind: 'doing'; readonly what: string }
+  | { readonly kind: 'done' };
+
+const MAX_EXAMPLES = 5;
+
+export class Bench {
+  readonly target: Target;
+  readonly index: number;
+  readonly threads: number;
+  readonly token: string;
+  readonly tokenBytes: Buffer;
+  /** Latencies of the section that is measured, microseconds. */
+  readonly latency = new Histogram();
+  /** How late the generator was with what it sent. */
+  readonly lateness = new Histogram();
+  private readonly assignment: Assignment;
+  private readonly port: MessagePort;
+  private readonly counters: Float64Array;
+  private examples = 0;
+
+  constructor(assignment: Assignment, port: MessagePort) {
+    this.assignment = assignment;
+    this.port = port;
+    this.target = assignment.target;
+    this.index = assignment.index;
+    this.threads = assignment.threads;
+    this.token = assignment.token;
+    this.tokenBytes = Buffer.from(assignment.token);
+    this.counters = new Float64Array(assignment.counters);
+  }
+
+  number(name: string): number {
+    return Number(this.option(name));
+  }
+
+  text(name: string): string {
+    return String(this.option(name));
+  }
+
+  flag(name: string): boolean {
+    return this.option(name) === true;
+  }
+
+  get mechanism(): LoginMethod {
+    const mechanism = this.text('mechanism');
+    const known = MECHANISMS.find((each) => each === mechanism);
+    if (known === undefined) throw new Error(`--mechanism ${mechanism}: it is one of ${MECHANISMS.join(', ')}`);
+    return known;
+  }
+
+  /** Of 0, 1, … below `count`, those that are this thread's. */
+  share(count: number): number[] {
+    const mine: number[] = [];
+    for (let i = this.index; i < count; i += this.threads) mine.push(i);
+    return mine;
+  }
+
+  /** So many operations more. */
+  count(operations: number): void {
+    this.counters[this.index]! += operations;
+  }
+
+  /** Operations so far, of this thread. */
+  get counted(): number {
+    return this.counters[this.index]!;
+  }
+
+  /** Waits until every thread is here. */
+  async barrier(): Promise<void> {
+    await this.reached({ kind: 'reached' });
+  }
+
+  /** What is counted while `work` runs, in all threads at once, is a section of the outcome. */
+  async section(spec: SectionSpec, work: () => Promise<void>): Promise<void> {
+    await this.reached({ kind: 'reached', begins: spec });
+    this.latency.reset();
+    this.lateness.reset();
+    await work();
+    const { latency, lateness } = this;
+    const copy = ({ counts, total, max }: Histogram): Counted => ({ counts: counts.slice(), total, max });
+    await this.reached({ kind: 'reached', ends: { latency: copy(latency), lateness: copy(lateness) } });
+  }
+
+  /** A section of the time that the options say. */
+  timed(name: string, unit: string): Promise<void> {
+    return this.section({ name, unit }, () => pause(this.number('seconds') * 1_000));
+  }
+
+  /** Load that runs already goes on unmeasured, so that both sides are warm. */
+  warmUp(): Promise<void> {
+    return pause(this.number('warmup') * 1_000);
+  }
+
+  /** For people who wait. */
+  doing(what: string): void {
+    this.port.postMessage({ kind: 'doing', what } satisfies Report);
+  }
+
+  /** The run has failed; it goes on, to see what else is wrong. */
+  fault(fault: FaultKind, example: string, count = 1): void {
+    if (count <= 0) return;
+    const told = this.examples++ < MAX_EXAMPLES ? example : '';
+    this.port.postMessage({ kind: 'fault', fault, count, example: told } satisfies Report);
+  }
+
+  /** Faults of a numbered sequence of which `sent` were sent. */
+  judge(sequence: Sequence, sent: number, whose: string): void {
+    const { lost, doubled, reordered } = sequence.faultsOf(sent);
+    this.fault('lost', `${whose}: ${lost} of ${sent} lost`, lost);
+    this.fault('doubled', `${whose}: ${doubled} doubled`, doubled);
+    this.fault('reordered', `${whose}: ${reordered} out of order`, reordered);
+  }
+
+  /** Resolves when `isOver` is true, looking again whenever something may have changed; false when patience is at its end. */
+  async until(isOver: () => boolean): Promise<boolean> {
+    const deadline = performance.now() + this.number('patience') * 1_000;
+    while (!isOver()) {
+      if (performance.now() > deadline) return false;
+      await pause(5);
+    }
+    return true;
+  }
+
+  /** Registers accounts that are not there (XEP-0077). Names are `local(index)`. */
+  async register(indices: readonly number[], local: (index: number) => string): Promise<void> {
+    const missing = indices.filter((index) => index >= this.number('registered'));
+    if (missing.length > 0) this.doing(`registering ${missing.length} accounts`);
+    await inParallel(missing, this.number('width'), async (index) => {
+      const client = await LoadClient.open(this.target, local(index));
+      await client.register(PASSWORD);
+      client.close();
+    });
+  }
+
+  /** Registers and logs in; in the order of `indices`. */
+  async logIn(indices: readonly number[], { local = accountName, hasPresence = true }: LogInOptions = {}): Promise<LoadClient[]> {
+    await this.register(indices, local);
+    this.doing(`logging ${indices.length} clients in`);
+    const clients: LoadClient[] = new Array<LoadClient>(indices.length);
+    await inParallel([...indices.keys()], this.number('width'), async (at) => {
+      const client = await LoadClient.open(this.target, local(indices[at]!));
+      await client.logIn(PASSWORD, this.mechanism, 'bench');
+      if (hasPresence) {
+        client.send('<presence/>');
+        await client.ping();
+      }
+      clients[at] = client;
+    });
+    return clients;
+  }
+
+  private option(name: string): OptionValue {
+    const value = this.assignment.options[name];
+    if (value === undefined) throw new Error(`the scenario ${this.assignment.scenario} has no option ${name}`);
+    return value;
+  }
+
+  private reached(report: Report): Promise<void> {
+    return new Promise((resolve) => {
+      this.port.once('message', () => resolve());
+      this.port.postMessage(report);
+    });
+  }
+}
+
+export interface LogInOptions {
+  readonly local?: (index: number) => string;
+  readonly hasPresence?: boolean;
+}
+
+export const accountName = (index: number): string => `load${index}`;
+
+export function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

@@ -1,0 +1,40 @@
+/** Sessions that do nothing: what they weigh. */
+import { inParallel, LoadClient } from '../client.ts';
+import { accountName, PASSWORD } from '../bench.ts';
+import type { Scenario } from '../scenario.ts';
+
+export const idle: Scenario = {
+  name: 'idle',
+  summary: 'Clients log in, become available and rest; sessions, with the growth of the server’s memory by each.',
+  options: {
+    sessions: { default: 5_000, help: 'clients' },
+    rest: { default: 5, help: 'seconds until memory is measured' },
+    managed: { default: false, help: 'with stream management (XEP-0198), resumable' },
+  },
+  wantsFreshServer: true,
+  async run(bench) {
+    const mine = bench.share(bench.number('sessions'));
+    await bench.register(mine, accountName);
+    const clients: LoadClient[] = [];
+    const logIn = async (index: number): Promise<void> => {
+      const client = await LoadClient.open(bench.target, accountName(index));
+      await client.logIn(PASSWORD, bench.mechanism, 'bench');
+      if (bench.flag('managed')) await client.enable(true);
+      client.send('<presence/>');
+      await client.ping();
+      bench.count(1);
+      clients.push(client);
+    };
+    // One session before, so that what is loaded once is not counted as theirs.
+    const [first, ...rest] = mine;
+    if (first !== undefined) await logIn(first);
+    await bench.section({ name: 'idle', unit: 'session', memoryAfterSeconds: bench.number('rest') }, async () => {
+      await inParallel(rest, bench.number('width'), logIn);
+    });
+    bench.doing('asking each whether it is there');
+    await inParallel(clients, bench.number('width'), (client) =>
+      client.ping().catch((error: Error) => bench.fault('failed', `${client.local}: ${error.message}`)),
+    );
+    for (const client of clients) client.close();
+  },
+};

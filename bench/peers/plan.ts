@@ -1,0 +1,40 @@
+/** What the peers' table is made of: scenarios with their options, by a name that `--only` takes. */
+import type { OptionValue } from '../load/scenario.ts';
+import { scenarioNamed } from '../load/scenarios/index.ts';
+import type { Contestant } from './contestants.ts';
+
+export interface Entry {
+  readonly title: string;
+  readonly scenario: string;
+  readonly options: Readonly<Record<string, OptionValue>>;
+  /** Not where the contestant cannot do it. */
+  readonly suits?: (contestant: Contestant) => boolean;
+  /** Only when asked for by name: it takes long. */
+  readonly isExtra?: boolean;
+}
+
+export const PLAN: readonly Entry[] = [
+  { title: 'chat, window 1', scenario: 'chat', options: { pairs: 200, window: 1 } },
+  { title: 'chat, window 16', scenario: 'chat', options: { pairs: 200, window: 16 } },
+  { title: 'chat, 1,000 pairs, window 1', scenario: 'chat', options: { pairs: 1_000, window: 1 }, isExtra: true },
+  { title: 'chat, 1,000 pairs, window 16', scenario: 'chat', options: { pairs: 1_000, window: 16 }, isExtra: true },
+  { title: 'login, PLAIN', scenario: 'login', options: { mechanism: 'PLAIN' } },
+  { title: 'login, SCRAM-SHA-1', scenario: 'login', options: { mechanism: 'SCRAM-SHA-1' } },
+  { title: 'login, SCRAM-SHA-1, STARTTLS', scenario: 'login', options: { mechanism: 'SCRAM-SHA-1', security: 'starttls' } },
+  { title: 'idle sessions', scenario: 'idle', options: { sessions: 5_000, mechanism: 'PLAIN' } },
+  { title: 'idle sessions, TLS', scenario: 'idle', options: { sessions: 2_000, mechanism: 'PLAIN', security: 'starttls' } },
+];
+
+/** Entries whose titles hold one of `wanted`; without, all but the extra ones. */
+export function entriesOf(wanted: readonly string[]): Entry[] {
+  if (wanted.length === 0) return PLAN.filter(({ isExtra = false }) => !isExtra);
+  const found = PLAN.filter(({ title, scenario }) => wanted.some((each) => title.includes(each) || scenario === each));
+  if (found.length === 0)
+    throw new Error(`nothing is called ${wanted.join(' or ')}: there are\n  ${PLAN.map(({ title }) => title).join('\n  ')}`);
+  return found;
+}
+
+export function suits(entry: Entry, contestant: Contestant): boolean {
+  if (scenarioNamed(entry.scenario).needsArchive === true && !contestant.hasArchive) return false;
+  return entry.suits?.(contestant) ?? true;
+}
