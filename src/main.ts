@@ -19,7 +19,19 @@ import { welcome } from './server/welcome.ts';
 
 if (!isExecutable()) enableCompileCache();
 
+/** Serves until it is to end; with every restart, the configuration is read again. */
 async function serve(loaded: LoadedConfig): Promise<number> {
+  for (let current = loaded; ;) {
+    const outcome = await serveOnce(current);
+    if (outcome !== 'restart') return outcome;
+    // Where its data are was said when it was started, perhaps on the command line.
+    const env = { ...process.env, ROOKERY_DATA_DIR: current.config.dataDir };
+    current = loadConfig({ env, file: loaded.file, modules: moduleSchemas() });
+  }
+}
+
+/** One life of the server; the number is the exit code. */
+async function serveOnce(loaded: LoadedConfig): Promise<number | 'restart'> {
   const { config } = loaded;
   const output = openLogOutput({
     format: config.log.format,
@@ -27,7 +39,7 @@ async function serve(loaded: LoadedConfig): Promise<number> {
     hasColors: process.stdout.isTTY && process.stdout.hasColors(),
   });
   const logger = makeLogger({ level: config.log.level, write: (lines) => output.write(lines) });
-  const over = Promise.withResolvers<number>();
+  const over = Promise.withResolvers<number | 'restart'>();
   let server: Server | undefined;
   let isStopping = false;
   const stop = (signal: NodeJS.Signals): void => {
@@ -57,10 +69,10 @@ async function serve(loaded: LoadedConfig): Promise<number> {
         logger.error('given_up', { reason });
         over.resolve(EXIT.failed);
       },
-      onStopped: () => over.resolve(EXIT.ok),
+      onStopped: (isRestart) => over.resolve(isRestart ? 'restart' : EXIT.ok),
     });
     const started = await Promise.race([starting, over.promise]);
-    if (typeof started === 'number') return started;
+    if (typeof started !== 'object') return started;
     ({ server } = started);
     if (isStopping) {
       void server.stop();
@@ -72,6 +84,7 @@ async function serve(loaded: LoadedConfig): Promise<number> {
     logger.info('stopped');
     return code;
   } finally {
+    process.off('SIGTERM', stop).off('SIGINT', stop).off('SIGHUP', reload);
     logger.flush();
     await output.close();
   }

@@ -24,7 +24,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   c2s: ['core', 'stream', 'kernel', 'xml', 'xmpp', 'sasl', 'net', 'store', 'config', 'observe'],
   modules: ['core', 'kernel', 'xmpp', 'xml', 'store', 'log', 'config'],
   portability: ['core', 'kernel', 'log', 'xmpp', 'xml', 'sasl', 'store'],
-  commands: ['core', 'kernel', 'xmpp', 'store', 'config'],
+  commands: ['modules', 'core', 'kernel', 'xmpp', 'store', 'config'],
   control: ['commands', 'core', 'kernel'],
   cli: ['commands', 'control', 'core', 'config', 'kernel'],
 };

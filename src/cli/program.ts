@@ -244,7 +244,10 @@ export function describeCommands(commands: readonly AnyCommand[]): string {
     const role = commands.find((command) => command.name === name)?.role;
     return `| \`rookery ${[name, usage].join(' ').trim().replaceAll('|', '\\|')}\` | ${summary} | ${role === 'operator' || role === undefined ? '' : 'admins'} |`;
   });
-  return ['| Command | What it does | Over XMPP |', '| --- | --- | --- |', ...lines].join('\n');
+  const personal = commands
+    .filter(({ isPersonal }) => isPersonal === true)
+    .map(({ name, summary }) => `| – (\`${name}\`) | ${summary} | users |`);
+  return ['| Command | What it does | Over XMPP |', '| --- | --- | --- |', ...lines, ...personal].join('\n');
 }
 
 function leaves(command: Command, path: readonly string[]): (readonly [name: string, usage: string, summary: string])[] {

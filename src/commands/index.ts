@@ -1,15 +1,18 @@
 /** The server's own commands; those of modules come with them (`ModuleSpec.commands`). */
 import type { z } from 'zod';
 import type { AnyCommand } from '../core/command.ts';
-import { backup, config, exportAccount, metrics, reload, status, stop, top } from './process.ts';
+import { adminAdd, adminList, adminRemove } from './host-admins.ts';
+import { ownKick, ownPasswd, ownSessions } from './own.ts';
+import { backup, config, exportAccount, metrics, reload, restart, status, stop, top } from './process.ts';
 import { sessionKick, sessionList } from './session.ts';
-import { userAdd, userDel, userDisable, userEnable, userList, userPasswd } from './user.ts';
+import { userAdd, userCount, userDel, userDisable, userEnable, userInfo, userList, userPasswd, userRoster } from './user.ts';
 
 const OWN = [
   status,
   top,
   reload,
   stop,
+  restart,
   config,
   metrics,
   userAdd,
@@ -18,8 +21,17 @@ const OWN = [
   userList,
   userEnable,
   userDisable,
+  userInfo,
+  userCount,
+  userRoster,
   sessionList,
   sessionKick,
+  adminList,
+  adminAdd,
+  adminRemove,
+  ownPasswd,
+  ownSessions,
+  ownKick,
   backup,
   exportAccount,
 ] as const;

@@ -2,10 +2,12 @@
 import { isAbsolute } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { z } from 'zod';
-import { addressArgument, lineArgument, NO_ARGUMENTS, numberArgument } from '../core/arguments.ts';
+import { addressArgument, lineArgument, NO_ARGUMENTS, numberArgument, textArgument } from '../core/arguments.ts';
 import { defineCommand, defineStream } from '../core/command.ts';
 import { accountNamed } from '../core/command-input.ts';
+import type { Operations } from '../core/operations.ts';
 import type { ReloadResult } from '../core/server-status.ts';
+import { makeWords, tellOnline } from '../modules/announcements/index.ts';
 
 export const status = defineCommand({
   name: 'status',
@@ -50,16 +52,38 @@ export const reload = defineCommand({
   run: (_args, _caller, server): Promise<ReloadResult> => server.process.reload(),
 });
 
+const ending = z.strictObject({
+  delay: numberArgument('Seconds until then', 0, 86_400).default(0),
+  announcement: textArgument('Message to everybody who is online').optional(),
+});
+
+/** Begins the end; the answer is to leave before it. */
+async function end(isRestart: boolean, { delay, announcement }: z.output<typeof ending>, server: Operations): Promise<{ delay: number }> {
+  const { process } = server; // where there is none, nobody is told either
+  const hosts = server.config.hosts.map(({ domain }) => domain);
+  if (announcement !== undefined) await tellOnline(server, hosts, makeWords(announcement, undefined));
+  process.stopLater(delay * 1_000, isRestart);
+  return { delay };
+}
+
+const whenText = (delay: number): string => (delay === 0 ? '' : ` in ${delay} seconds`);
+
 export const stop = defineCommand({
   name: 'stop',
   summary: 'Stop the server in order',
-  role: 'operator',
-  args: NO_ARGUMENTS,
-  run(_args, _caller, server) {
-    void server.process.stop(false); // the answer is to leave before the end
-    return {};
-  },
-  report: () => ({ text: 'The server is stopping.' }),
+  role: 'admin',
+  args: ending,
+  run: (args, _caller, server) => end(false, args, server),
+  report: ({ delay }) => ({ text: delay === 0 ? 'The server is stopping.' : `The server stops${whenText(delay)}.` }),
+});
+
+export const restart = defineCommand({
+  name: 'restart',
+  summary: 'Stop the server in order and start it again',
+  role: 'admin',
+  args: ending,
+  run: (args, _caller, server) => end(true, args, server),
+  report: ({ delay }) => ({ text: delay === 0 ? 'The server is restarting.' : `The server restarts${whenText(delay)}.` }),
 });
 
 export const config = defineCommand({

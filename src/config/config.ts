@@ -14,6 +14,8 @@ export interface HostConfig {
   readonly domain: string;
   readonly registration: 'off' | 'open';
   readonly isAnonymous: boolean;
+  /** Addresses of accounts that administer this host, beside `admins`. */
+  readonly admins: readonly string[];
   /** Absolute paths; undefined: the self-signed pair in the data directory. Both or neither are set. */
   readonly certificate: string | undefined;
   readonly key: string | undefined;

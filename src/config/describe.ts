@@ -89,6 +89,7 @@ export function printConfig({ config, file, origins }: LoadedConfig, schemas: Mo
   }
   for (const host of config.hosts) {
     lines.push('', `[hosts.${toml(host.domain)}]`, `registration = ${toml(host.registration)}`, `anonymous = ${host.isAnonymous}`);
+    if (host.admins.length > 0) lines.push(`admins = ${toml(host.admins)}`);
     for (const name of ['certificate', 'key'] as const) if (host[name] !== undefined) lines.push(`${name} = ${toml(host[name])}`);
     for (const role of ['users', 'admins'] as const) {
       if (host.shapers[role] !== config.shaperRules[role]) lines.push(`shaper_${role} = ${toml(host.shapers[role])}`);

@@ -5,7 +5,7 @@ import type { ConfigProblem } from './error.ts';
 import { printRaw, sectionOrProblem } from './file.ts';
 import type { Section } from './file.ts';
 import { nearestName } from './nearest.ts';
-import { flag, name, oneOf, optionalPath } from './types.ts';
+import { bareAddress, flag, list, name, oneOf, optionalPath } from './types.ts';
 import type { ValueType } from './types.ts';
 
 /** What each module accepts in its section, by name. A module without options has `z.strictObject({})`. */
@@ -15,6 +15,7 @@ export type ModuleSchemas = Readonly<Record<string, z.ZodType>>;
 export const HOST_OPTIONS = {
   registration: { type: oneOf('off', 'open'), doc: 'Whether anyone may create an account on this host; default: `accounts.registration`.' },
   anonymous: { type: flag(), doc: 'Whether anyone may log in without an account; default: whether `accounts.anonymous_hosts` names it.' },
+  admins: { type: list(bareAddress()), doc: 'Addresses of accounts that may administer this host and no other, beside those in `admins`.' },
   certificate: { type: optionalPath(), doc: 'PEM file of the certificate chain of this host; default: `tls.certificate`.' },
   key: { type: optionalPath(), doc: 'PEM file of the private key; default: `tls.key`.' },
   shaper_users: { type: name(), doc: 'Name of the shaper of its users’ connections; default: `shaper_rules.users`.' },
@@ -76,6 +77,7 @@ export function makeHost({ domain, section, defaults, modules, schemas, absolute
     domain,
     registration: read('registration', HOST_OPTIONS.registration.type, defaults.registration),
     isAnonymous: read('anonymous', HOST_OPTIONS.anonymous.type, defaults.isAnonymous),
+    admins: read('admins', HOST_OPTIONS.admins.type, []),
     certificate: certificate === undefined ? undefined : absolutePath(certificate),
     key: key === undefined ? undefined : absolutePath(key),
     shapers: {

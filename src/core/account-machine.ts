@@ -420,7 +420,7 @@ function change(account: Account, event: Extract<AccountMessage, { kind: 'set_cr
 
 function statusOf(account: Account): AccountStatus {
   const sessions: SessionStatus[] = [];
-  for (const { jid, identity, presence, priority, detachedAtMs } of account.sessions) {
+  for (const { jid, identity, presence, priority, taken, detachedAtMs } of account.sessions) {
     const { sid, remoteAddress, isSecure, mechanism, boundAtMs } = identity;
     const show = presence?.child('show', 'jabber:client')?.text() ?? '';
     sessions.push({
@@ -430,6 +430,7 @@ function statusOf(account: Account): AccountStatus {
       isSecure,
       mechanism,
       boundAtMs,
+      taken,
       show,
       priority: presence && priority,
       detachedAtMs,

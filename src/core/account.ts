@@ -303,7 +303,7 @@ export class Account implements AccountContext {
     }
     const head = outcome.children[0]!;
     const own = host === this.host ? host.handler('own_server', outcome.type, head.name, head.ns) : undefined;
-    const error = own === undefined ? answerForHost(this, host, outcome) : answerIq(this, outcome, session, own);
+    const error = own === undefined ? answerForHost(this, host, outcome, session) : answerIq(this, outcome, session, own);
     if (error !== undefined) this.returnError(outcome, error);
   }
 

@@ -7,6 +7,7 @@ import type { TrimPolicy } from '../log/trim.ts';
 import type { Stanza } from '../xmpp/stanza.ts';
 import type { ServiceDomain } from './service.ts';
 import { CORE } from './core-hooks.ts';
+import { HostSettings } from './host-settings.ts';
 import { HookTable, type PushGuard, type RouteGuard } from './hooks.ts';
 import type { AccountSlot, Identity, IqHandler, ModuleSpec } from './module.ts';
 import type { AccountOperation } from './operations.ts';
@@ -42,6 +43,8 @@ export class Host {
   /** Handlers by type, name and namespace of the payload, for each place they can be asked. */
   private readonly handlers = new Map<string, IqHandler>();
   private readonly operations = new Map<string, AccountOperation<unknown, unknown>>();
+  /** What administrators have set for it. */
+  readonly stored: HostSettings;
 
   constructor(config: Config, settings: HostConfig, modules: readonly ModuleSpec[], services: Services) {
     this.jid = parseJid(settings.domain)!;
@@ -50,6 +53,7 @@ export class Host {
     this.config = config;
     this.services = services;
     this.startedAtMs = services.now();
+    this.stored = new HostSettings(services.store, this.domain);
     this.modules = modules;
     this.slots = modules.flatMap((module) => (module.slots ?? []) as readonly AccountSlot<unknown>[]);
     this.slotPlaces = new Map(this.slots.map((slot, place) => [slot, place]));

@@ -24,6 +24,7 @@ export interface Loaded {
 export async function loadAll(host: Host, bare: BareJid): Promise<Loaded> {
   const { store } = host.services;
   const row = await store.get(ACCOUNTS, bare, []);
+  await host.stored.load();
   const log = await loadLog(store, bare);
   const pending = await loadPending(store, bare);
   const sessions = await store.list(SESSIONS, bare);

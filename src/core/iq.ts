@@ -41,13 +41,13 @@ export function answerIq(
  * Answers what one of the account's clients asks of a host of ours. Here and not in the host's actor, which all share:
  * a flood of some would be everybody's, and what makes a handler throw is its sender's.
  */
-export function answerForHost(account: AnsweringAccount, host: Host, stanza: Stanza): StanzaError | undefined {
+export function answerForHost(account: AnsweringAccount, host: Host, stanza: Stanza, session: Session): StanzaError | undefined {
   const head = stanza.children[0]!;
   const handler = host.handler('server', stanza.type, head.name, head.ns);
   if (handler === undefined) return new StanzaError('service-unavailable'); // RFC 6120 §8.4
   if (account.unanswered.size >= MAX_UNANSWERED) return new StanzaError('resource-constraint');
   const context: HostContext = { host, now: account.now, route: (each) => account.route(each) };
-  replySoon(account, stanza, handler.run(new IqRequest(stanza, undefined), context));
+  replySoon(account, stanza, handler.run(new IqRequest(stanza, session), context));
   return undefined;
 }
 

@@ -380,6 +380,8 @@ export interface SessionStatus {
   readonly isSecure: boolean;
   readonly mechanism: string;
   readonly boundAtMs: number;
+  /** Stanzas it has sent. */
+  readonly taken: number;
   readonly priority: number | undefined;
   readonly show: string;
   /** Since when it waits to be resumed; undefined while it has a connection. Milliseconds since the epoch. */

@@ -5,10 +5,11 @@
 import type * as z from 'zod';
 import type { Store, TableName } from '../store/store.ts';
 import type { Element } from '../xml/element.ts';
-import type { Jid, BareJid } from '../xmpp/jid.ts';
 import type { DiscoInfo } from '../xmpp/caps.ts';
+import type { Jid, BareJid } from '../xmpp/jid.ts';
 import type { Condition, StanzaError } from '../xmpp/stanza-error.ts';
 import type { Stanza } from '../xmpp/stanza.ts';
+import type { AdhocCommand } from './adhoc.ts';
 import type { AnyCommand } from './command.ts';
 import type { AccountContext, HostContext, StreamContext } from './context.ts';
 import type { Host } from './host.ts';
@@ -111,6 +112,28 @@ export interface AccountSlot<T> {
   readonly load: (store: Store, bare: BareJid, host: Host) => Promise<T> | T;
 }
 
+/** Who asks for a node of a host, for modules that tell some more than others. */
+export interface NodeQuery {
+  readonly host: Host;
+  readonly node: string;
+  readonly from: Jid;
+  /** See IqRequest. */
+  readonly session: Session | undefined;
+}
+
+/** What a node is, and what belongs to it; undefined where the module has no such node. */
+export interface ServerNodes {
+  readonly info: (query: NodeQuery) => DiscoInfo | StanzaError | undefined;
+  readonly items: (query: NodeQuery) => readonly DiscoItem[] | StanzaError | undefined;
+}
+
+/** XEP-0030 §4 */
+export interface DiscoItem {
+  readonly jid: string;
+  readonly node?: string | undefined;
+  readonly name?: string | undefined;
+}
+
 /** XEP-0030 identity. */
 export interface Identity {
   readonly category: string;
@@ -144,6 +167,10 @@ export interface ModuleSpec<C = unknown> {
   readonly identities?: readonly Identity[];
   readonly accountIdentities?: readonly Identity[];
   readonly accountNodes?: AccountNodes;
+  /** Ad-hoc commands of the module: those that are more than the form of one of the registry. XEP-0050 */
+  readonly adhoc?: readonly AdhocCommand[];
+  /** Nodes of the server's discovery that are the module's. XEP-0030 §3.2 */
+  readonly serverNodes?: ServerNodes;
   /** Commands that come with the module; they run on the main thread and reach accounts and workers by the operations below. */
   readonly commands?: readonly AnyCommand[];
   /** What commands may ask of accounts of hosts on which the module is enabled. */

@@ -113,8 +113,8 @@ export interface ProcessOperations {
   status(): Promise<ServerStatus>;
   topFrame(limit: number, kind: string | undefined): Promise<TopFrame>;
   reload(): Promise<ReloadResult>;
-  /** Ends in order, and starts again where `isRestart`. */
-  stop(isRestart: boolean): Promise<void>;
+  /** Begins to end in order after a time, and to start again where `isRestart`. A later call takes the place of an earlier one. */
+  stopLater(delayMs: number, isRestart: boolean): void;
   describeConfig(): string;
   metricsText(): Promise<string>;
   /** @param directory absolute. */

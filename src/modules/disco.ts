@@ -4,7 +4,7 @@ import { domain } from '../config/types.ts';
 import type { AccountContext, HostContext } from '../core/context.ts';
 import type { Host } from '../core/host.ts';
 import type { ServiceContext } from '../core/service.ts';
-import { defineModule, type IqAnswer, type IqRequest } from '../core/module.ts';
+import { defineModule, type DiscoItem, type IqAnswer, type IqRequest, type ServerNodes } from '../core/module.ts';
 import { el, type Element } from '../xml/element.ts';
 import { capsVer, discoInfoElement, type Caps, type DiscoInfo } from '../xmpp/caps.ts';
 import { formTypeField, type DataForm } from '../xmpp/data-form.ts';
@@ -91,19 +91,52 @@ function contactForm(host: Host): DataForm[] {
 }
 
 /** XEP-0030 §3; with the node of the capabilities the answer is the same: XEP-0115 §6.2 */
-function serverInfo({ payload }: IqRequest, { host }: HostContext): IqAnswer {
+function serverInfo({ payload, from, session }: IqRequest, { host }: HostContext): IqAnswer | Promise<IqAnswer> {
   const node = payload.attr('node');
   const { info, caps } = hostInfo(host);
-  if (node !== undefined && node !== `${caps.node}#${caps.ver}`) return new StanzaError('item-not-found'); // §7
-  return discoInfoElement(info, node);
+  if (node === undefined || node === `${caps.node}#${caps.ver}`) return discoInfoElement(info, node);
+  return nodeOf(
+    host,
+    (nodes) => nodes.info({ host, node, from, session }),
+    (found) => discoInfoElement(found, node),
+  );
 }
 
 /** §4.1 */
-function serverItems({ payload }: IqRequest, { host }: HostContext): IqAnswer {
-  if (payload.attr('node') !== undefined) return new StanzaError('item-not-found'); // §7
-  const items = host.moduleConfig(disco).items.map(({ jid, name }) => el('item', NS.discoItems, { jid, name }));
-  const own = host.domains.map(({ domain, spec }) => el('item', NS.discoItems, { jid: domain, name: spec.identities[0]?.name }));
-  return el('query', NS.discoItems, {}, ...own, ...items);
+function serverItems({ payload, from, session }: IqRequest, { host }: HostContext): IqAnswer | Promise<IqAnswer> {
+  const node = payload.attr('node');
+  if (node === undefined) {
+    const own = host.domains.map(({ domain, spec }): DiscoItem => ({ jid: domain, name: spec.identities[0]?.name }));
+    return itemsElement([...own, ...host.moduleConfig(disco).items]);
+  }
+  return nodeOf(
+    host,
+    (nodes) => nodes.items({ host, node, from, session }),
+    (found) => itemsElement(found, node),
+  );
+}
+
+function itemsElement(items: readonly DiscoItem[], node?: string): Element {
+  return el(
+    'query',
+    NS.discoItems,
+    { node },
+    ...items.map(({ jid, node: own, name }) => el('item', NS.discoItems, { jid, node: own, name })),
+  );
+}
+
+/** What the module that has the node says of it. §7 */
+async function nodeOf<T>(
+  host: Host,
+  ask: (nodes: ServerNodes) => T | StanzaError | undefined,
+  answer: (found: T) => Element,
+): Promise<IqAnswer> {
+  await host.stored.load();
+  for (const { serverNodes } of host.modules) {
+    const found = serverNodes && ask(serverNodes);
+    if (found !== undefined) return found instanceof StanzaError ? found : answer(found);
+  }
+  return new StanzaError('item-not-found');
 }
 
 /** XEP-0030 §3, of a service of the host. */

@@ -1,5 +1,8 @@
 /** All modules, in the order in which their hooks run inside a phase. */
 import type { ModuleSpec } from '../core/module.ts';
+import administration from './administration/index.ts';
+import adhoc from './adhoc/index.ts';
+import announcements from './announcements/index.ts';
 import archive from './archive/index.ts';
 import blocking from './blocking.ts';
 import caps from './caps.ts';
@@ -8,6 +11,7 @@ import clientState from './client-state.ts';
 import disco from './disco.ts';
 import lastActivity from './last-activity.ts';
 import legacySession from './legacy-session.ts';
+import logins from './logins.ts';
 import offline from './offline/index.ts';
 import pep from './pep/index.ts';
 import ping from './ping.ts';
@@ -35,8 +39,12 @@ export const MODULES = [
   push,
   blocking,
   privacyLists,
+  logins,
+  announcements,
+  administration,
   registration,
   disco,
+  adhoc,
   caps,
   pubsub,
   pep,

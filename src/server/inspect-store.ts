@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream, rmSync } from 'node:fs';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { ACCOUNTS, CREDENTIALS } from '../core/accounts.ts';
+import { HOST_SETTINGS } from '../core/host-settings.ts';
 import { ENDED, SESSIONS, TAKEN } from '../core/session-rows.ts';
 import { LOG } from '../log/entry.ts';
 import { AWAKE, LOG_STATE, PEERS, PENDING, SEGMENTS } from '../log/segment.ts';
@@ -21,7 +22,7 @@ const ROWS_PER_TURN = 500;
 /** Tables of this release, by name. */
 export function knownTables(): ReadonlyMap<string, TableName> {
   const log: readonly TableName[] = [LOG, LOG_STATE, SEGMENTS, PEERS, PENDING, AWAKE, TRIM_STATE, LEFTOVERS];
-  const own: readonly TableName[] = [ACCOUNTS, CREDENTIALS, SESSIONS, TAKEN, ENDED, ...log];
+  const own: readonly TableName[] = [HOST_SETTINGS, ACCOUNTS, CREDENTIALS, SESSIONS, TAKEN, ENDED, ...log];
   const tables = [...own, ...MODULES.flatMap(({ tables: declared = [] }) => declared)];
   return new Map(tables.map((table) => [table.name, table]));
 }

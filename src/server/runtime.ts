@@ -25,6 +25,8 @@ import {
   type WorkerContext,
   type WorkerOperation,
 } from '../core/operations.ts';
+import { TAKE_SETTING } from '../core/host-settings.ts';
+import { configuredAdmins } from '../core/roles.ts';
 import { Router } from '../core/router.ts';
 import { serviceMachine, type ServiceArgs } from '../core/service-actor.ts';
 import type { ServiceDomain } from '../core/service.ts';
@@ -75,8 +77,6 @@ export class Runtime {
   readonly links: LinkShare;
   private readonly census: AccountCensus = { idle: 0, owners: new Set() };
   private config: Config;
-  /** Bare JIDs. */
-  private admins: ReadonlySet<string>;
   private readonly now: () => number;
   private readonly c2s: C2sEnvironment;
   private readonly mailbox: MailboxLimits;
@@ -90,7 +90,6 @@ export class Runtime {
   constructor(options: RuntimeOptions) {
     const { config, kernel, modules, now, onAuthenticated, onLoginFailed } = options;
     this.config = config;
-    this.admins = adminsOf(config);
     this.links = new LinkShare(outboundLimits(config), kernel.clock);
     this.kernel = kernel;
     this.store = options.store;
@@ -109,6 +108,7 @@ export class Runtime {
       if (typeof enabled === 'string') throw new Error(enabled); // the loader has checked it: a bug of ours
       this.hosts.set(settings.domain, new Host(config, settings, enabled, services));
     }
+    this.addOperation(TAKE_SETTING);
     for (const module of modules) for (const operation of module.workerOperations ?? []) this.addOperation(operation);
     this.router = new Router(this.hosts);
     this.c2s = {
@@ -117,7 +117,7 @@ export class Runtime {
       counters: this.counters,
       certificateAddresses: options.certificateAddresses ?? (() => []),
       onAuthenticated: (link, account) => {
-        link.shape(shaperFor(this.config, this.admins.has(account.bare) ? 'admins' : 'users', account.domain));
+        link.shape(shaperFor(this.config, configuredAdmins(this.config).has(account.bare) ? 'admins' : 'users', account.domain));
         onAuthenticated?.(link.transport);
       },
       onLoginFailed: (link) => onLoginFailed?.(link.transport),
@@ -149,7 +149,6 @@ export class Runtime {
   reload(config: Config): void {
     this.config = config;
     this.c2s.config = config;
-    this.admins = adminsOf(config);
     this.links.outbound.setLimits(outboundLimits(config));
     for (const host of this.hosts.values()) host.reload(config);
   }
@@ -280,10 +279,6 @@ export class Runtime {
       });
     }
   }
-}
-
-function adminsOf({ admins }: Config): ReadonlySet<string> {
-  return new Set(admins.flatMap((address) => parseJid(address)?.bare ?? []));
 }
 
 function outboundLimits({ limits }: Config): OutboundLimits {

@@ -37,6 +37,9 @@ export interface ServerParts {
   readonly close: (isRestart: boolean) => Promise<void>;
 }
 
+/** So long at least, so that whoever gave the command gets its answer. */
+const ANSWER_MS = 250;
+
 export class Server implements Reach {
   readonly store: Store;
   readonly pool: PasswordPool & Pool;
@@ -46,6 +49,7 @@ export class Server implements Reach {
   private readonly metrics = new Metrics();
   private readonly parts: ServerParts;
   private stopping: Promise<void> | undefined;
+  private stopTimer: NodeJS.Timeout | undefined;
 
   constructor(parts: ServerParts) {
     this.parts = parts;
@@ -141,8 +145,14 @@ export class Server implements Reach {
 
   /** Ends in order: clients are told, what is under way is made durable. Safe to call again. */
   stop(isRestart = false): Promise<void> {
+    clearTimeout(this.stopTimer);
     this.stopping ??= this.parts.close(isRestart);
     return this.stopping;
+  }
+
+  stopLater(delayMs: number, isRestart: boolean): void {
+    clearTimeout(this.stopTimer);
+    this.stopTimer = setTimeout(() => void this.stop(isRestart), Math.max(delayMs, ANSWER_MS));
   }
 
   private get running(): readonly WorkerHandle[] {

@@ -50,10 +50,12 @@ export type CommandHandlers = {
 /** Made-up commands reach nothing. */
 export const noOperations = (): Operations => ({}) as Operations;
 
-function makeCommands(handlers: CommandHandlers): CommandTable {
+/** Commands without a handler fail, as nothing is there to reach. */
+function makeCommands(handlers: Partial<CommandHandlers>): CommandTable {
   return commandTable(
     OWN_COMMANDS.map((command): AnyCommand => {
-      const handler = handlers[command.name as CommandName] as (args: unknown, caller: Caller) => never;
+      const handler = handlers[command.name as CommandName] as ((args: unknown, caller: Caller) => never) | undefined;
+      if (handler === undefined) return command;
       return 'stream' in command ? { ...command, stream: handler } : { ...command, run: handler };
     }),
   );
@@ -87,7 +89,8 @@ export function commands(users = new Map<string, string>(), overrides: Partial<C
       for (let second = 1; second <= 3; second++) yield topFrame(second, limit === 0 ? { actors: [] } : {});
     },
     reload: () => ({ changes: [{ path: 'log.level', reload: 'now' }] }),
-    stop: () => ({}),
+    stop: () => ({ delay: 0 }),
+    restart: () => ({ delay: 0 }),
     config: () => ({ toml: 'running = true\n' }),
     metrics: () => ({ text: 'rookery_sessions 11\n' }),
     'user add': ({ address, password }) => {

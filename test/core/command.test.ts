@@ -11,7 +11,8 @@ const COMMANDS: Readonly<Record<string, readonly [Role | 'personal', args: Reado
   status: ['admin', {}],
   top: ['operator', {}],
   reload: ['operator', {}],
-  stop: ['operator', {}],
+  stop: ['admin', {}],
+  restart: ['admin', { delay: 60, announcement: 'Back in a minute' }],
   config: ['operator', {}],
   metrics: ['operator', {}],
   'user add': ['admin', { address, password: 'secret' }],
@@ -20,6 +21,26 @@ const COMMANDS: Readonly<Record<string, readonly [Role | 'personal', args: Reado
   'user list': ['admin', {}],
   'user enable': ['admin', { address }],
   'user disable': ['admin', { address }],
+  'user info': ['admin', { address }],
+  'user count': ['admin', {}],
+  'user roster': ['admin', { address }],
+  'admin list': ['admin', { host: 'capulet.lit' }],
+  'admin add': ['admin', { host: 'capulet.lit', address }],
+  'admin remove': ['admin', { host: 'capulet.lit', address }],
+  'me passwd': ['personal', { password: 'wherefore art thou' }],
+  'me sessions': ['personal', {}],
+  'me kick': ['personal', {}],
+  'announce online': ['admin', { text: 'Hear ye' }],
+  'announce all': ['admin', { text: 'Hear ye' }],
+  'motd set': ['admin', { text: 'Hear ye' }],
+  'motd update': ['admin', { text: 'Hear ye' }],
+  'motd delete': ['admin', {}],
+  'motd show': ['admin', {}],
+  'welcome set': ['admin', { text: 'Welcome' }],
+  'welcome delete': ['admin', {}],
+  'welcome show': ['admin', {}],
+  'access show': ['admin', { host: 'capulet.lit' }],
+  'access set': ['admin', { host: 'capulet.lit', list: 'blacklist' }],
   'session list': ['admin', {}],
   'session kick': ['admin', { address: `${address}/balcony` }],
   backup: ['operator', { directory: '/var/backups/rookery' }],
@@ -73,9 +94,9 @@ test('authorization: an admin of one host runs on it what an admin may, and nowh
 /** The argument that says what a command is about, set to something of `domain`. */
 function aboutOf(name: string, domain: string): Record<string, string> {
   const names = argumentsOf(serverCommands().get(name)!.args).map((argument) => argument.name);
-  if (names.includes('address')) return { address: `juliet@${domain}` };
   const host = names.find((each) => each === 'host' || each === 'of');
-  return host === undefined ? {} : { [host]: domain };
+  if (host !== undefined) return { [host]: domain };
+  return names.includes('address') ? { address: `juliet@${domain}` } : {};
 }
 
 test('arguments: unknown ones, wrong ones and missing ones are refused, defaults are filled in', () => {

@@ -14,7 +14,7 @@ import { derive, verify } from '../../src/pool.ts';
 import { opaqueString } from '../../src/xmpp/precis.ts';
 import { makeJid } from '../../src/xmpp/jid.ts';
 import { Runtime } from '../../src/server/runtime.ts';
-import type { AccountRequest } from '../../src/core/operations.ts';
+import type { AccountRequest, ProcessOperations } from '../../src/core/operations.ts';
 import { moduleSchemas } from '../../src/server/module-schemas.ts';
 import { openMemory, type MemoryStore } from '../../src/store/memory.ts';
 import { localCommands } from './local-commands.ts';
@@ -50,6 +50,10 @@ export interface MemoryTarget extends Target {
   readonly logged: readonly { readonly level: string; readonly what: string; readonly fields: Readonly<Record<string, unknown>> }[];
   /** Crashes of actors so far. They fail the transcript unless it takes them out. */
   readonly crashes: string[];
+  /** Ends of the server that commands have ordered. */
+  readonly stops: readonly { readonly delayMs: number; readonly isRestart: boolean }[];
+  /** Runs a command as the operator. Rejects where it is refused or fails. */
+  run(name: string, args: object): Promise<unknown>;
   /** Asks an account of the domain, as the operator's commands do. */
   ask(local: string, request: AccountRequest): Promise<unknown>;
   /** Options of the connections made from now on. */
@@ -72,7 +76,9 @@ export async function startMemoryTarget(options: TargetOptions = {}, store: Memo
     (what: string, fields: Record<string, unknown> = {}) =>
       void logged.push({ level, what, fields });
   const log: CoreLog = { debug: note('debug'), info: note('info'), warn: note('warn'), error: note('error') };
-  const commands = localCommands({ config, store, pool: POOL, log, runtime: () => runtime });
+  const stops: { delayMs: number; isRestart: boolean }[] = [];
+  const process = { stopLater: (delayMs: number, isRestart: boolean) => void stops.push({ delayMs, isRestart }) } as ProcessOperations;
+  const commands = localCommands({ config, store, pool: POOL, log, runtime: () => runtime, process });
   const runtime: Runtime = new Runtime({
     config,
     kernel,
@@ -108,6 +114,14 @@ export async function startMemoryTarget(options: TargetOptions = {}, store: Memo
     clock,
     logged,
     crashes,
+    stops,
+    async run(name, args) {
+      const running = commands.run(name, args, { role: 'operator', name: 'control socket' });
+      await settle();
+      const outcome = await running;
+      if (!outcome.ok) throw Object.assign(new Error(outcome.message), { code: outcome.code });
+      return outcome.result;
+    },
     ask,
     connectionOptions: {},
     settle,

@@ -3,6 +3,7 @@
  *
  * Making one needs `registration = open`; those who have an account may change its password and remove it in any case.
  */
+import type { HostConfig } from '../../config/config.ts';
 import type { AccountContext, StreamContext } from '../../core/context.ts';
 import { defineModule, EMPTY_RESULT, type AccountSlot, type IqAnswer, type IqRequest } from '../../core/module.ts';
 import { el, type Element } from '../../xml/element.ts';
@@ -39,6 +40,14 @@ const registration = defineModule({
   ],
 });
 export default registration;
+
+/** Why a user of the host cannot change the password to that one; undefined where he can. */
+export function ownPasswordRefusal({ modules }: HostConfig, local: string, password: string): string | undefined {
+  const options = modules[registration.name]?.values as RegistrationOptions | undefined;
+  if (modules[registration.name]?.isEnabled !== true || options?.password_change !== true) return 'Passwords cannot be changed here.';
+  const read = readPassword(password, local, options);
+  return read instanceof StanzaError ? (read.text ?? 'The password cannot be taken') : undefined;
+}
 
 /** §3.1: what has to be filled in. Both forms, for clients old and new (§6). */
 function offerForm(_payload: Element, { host }: StreamContext): IqAnswer {

@@ -8,6 +8,7 @@ import { iqResult } from '../../xmpp/stanza.ts';
 import { hasRoomFor, removeItem, ROSTER, rosterOf, saveItem, sendDelta, sendRoster } from './changes.ts';
 import { endAllSubscriptions, endSubscriptions } from './ending.ts';
 import { blankItem, ITEMS, NS_ROSTER } from './item.ts';
+import { ROSTER_LIST } from './operations.ts';
 import { ROSTER_OPTIONS } from './options.ts';
 import { ROSTER_PORTABLE } from './portable.ts';
 import { REQUESTS } from './request.ts';
@@ -17,6 +18,7 @@ import { readRosterSet } from './roster-set.ts';
 export { dropRequest, hasRoomFor, rosterOf, saveItem, saveRequest } from './changes.ts';
 export { sendUnavailable } from './ending.ts';
 export { blankItem, type RosterItem } from './item.ts';
+export { ROSTER_LIST, type ListedContact } from './operations.ts';
 export { areRequestsFull, requestStanza } from './request.ts';
 export type { Roster } from './roster.ts';
 export * from './subscription.ts';
@@ -34,6 +36,7 @@ export default defineModule({
   tables: [ITEMS, REQUESTS, CHANGES],
   portable: ROSTER_PORTABLE,
   slots: [ROSTER],
+  accountOperations: [ROSTER_LIST],
   features: [NS_ROSTER],
   streamFeatures: (_stream, isAuthenticated) => (isAuthenticated ? [VERSIONING] : []), // RFC 6121 §2.6.1
   iq: [
