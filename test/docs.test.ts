@@ -8,7 +8,7 @@ import { join, resolve } from 'node:path';
 import { test } from 'node:test';
 import { describeCommands } from '../src/cli/program.ts';
 import { describeExitCodes } from '../src/cli/exit.ts';
-import { describeHostOptions, describeModuleOptions, describeOptions } from '../src/config/describe.ts';
+import { describeComponentOptions, describeHostOptions, describeModuleOptions, describeOptions } from '../src/config/describe.ts';
 import { ALL_OPTIONS } from '../src/config/load.ts';
 import { MODULES } from '../src/modules/index.ts';
 import { describeMetrics } from '../src/observe/metrics.ts';
@@ -24,6 +24,7 @@ const GENERATED: Readonly<Record<string, () => string>> = {
   'exit-codes': describeExitCodes,
   options: describeOptions,
   'host-options': describeHostOptions,
+  'component-options': describeComponentOptions,
   'module-options': () => describeModuleOptions(moduleSchemas(), moduleOptionDocs()),
   metrics: describeMetrics,
   specs: describeSpecs,

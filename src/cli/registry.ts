@@ -22,6 +22,7 @@ export interface RegistryContext {
 const GROUPS: Readonly<Record<string, string>> = {
   user: 'Manage accounts',
   session: 'Manage sessions',
+  component: 'Look at external components',
 };
 
 /** Adds those commands that are not there yet, streaming and personal ones left out. */

@@ -1,6 +1,7 @@
 /** The server's own commands; those of modules come with them (`ModuleSpec.commands`). */
 import type { z } from 'zod';
 import type { AnyCommand } from '../core/command.ts';
+import { componentList } from './component.ts';
 import { adminAdd, adminList, adminRemove } from './host-admins.ts';
 import { ownKick, ownPasswd, ownSessions } from './own.ts';
 import { backup, config, exportAccount, metrics, reload, restart, status, stop, top } from './process.ts';
@@ -32,6 +33,7 @@ const OWN = [
   ownPasswd,
   ownSessions,
   ownKick,
+  componentList,
   backup,
   exportAccount,
 ] as const;

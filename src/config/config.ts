@@ -3,6 +3,7 @@
  * all defaults filled in, which crosses threads by structured clone. Where each value
  * is described is `options.ts`; how it is read, `load.ts`.
  */
+import type { ComponentConfig, RouterUserConfig } from './components.ts';
 import type { Option, OPTIONS } from './options.ts';
 import type { ShaperConfig, ShaperRole } from './shapers.ts';
 
@@ -37,9 +38,17 @@ export interface Config extends ValuesOf<typeof OPTIONS> {
   readonly hosts: readonly HostConfig[];
   /** Shapers of the file besides those in `shapers`. */
   readonly namedShapers: Readonly<Record<string, ShaperConfig>>;
+  /** External components by name. */
+  readonly components: Readonly<Record<string, ComponentConfig>>;
+  /** Users of the router listener by name. */
+  readonly routerUsers: Readonly<Record<string, RouterUserConfig>>;
 }
 
 /** Values set by the program that embeds the server: any part of `Config`, in its own types and units. */
-export type ConfigValues = PartialValues<ValuesOf<typeof OPTIONS>>;
+export type ConfigValues = PartialValues<ValuesOf<typeof OPTIONS>> & {
+  /** As in the file: sections by name, which are checked. */
+  readonly components?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+  readonly routerUsers?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+};
 
 type PartialValues<T> = T extends readonly unknown[] ? T : T extends object ? { readonly [K in keyof T]?: PartialValues<T[K]> } : T;

@@ -1,6 +1,7 @@
 /** The configuration for people: the README's tables, `rookery config`, and what a reload changes. */
 import { z } from 'zod';
 import type { Config } from './config.ts';
+import { COMPONENT_OPTIONS, ROUTER_USER_OPTIONS } from './components.ts';
 import { HOST_OPTIONS } from './hosts.ts';
 import type { ModuleSchemas } from './hosts.ts';
 import { ALL_OPTIONS, getAt, printOption, printOrigin } from './load.ts';
@@ -26,8 +27,14 @@ export function describeOptions(): string {
 }
 
 /** The README's table of the keys in a `[hosts."…"]` section. */
-export function describeHostOptions(): string {
-  const rows = Object.entries(HOST_OPTIONS).map(([name, { type, doc }]) => `| \`${name}\` | ${type.name} | ${doc} |`);
+export const describeHostOptions = (): string => describeSection(HOST_OPTIONS);
+
+/** The same for `[components."…"]` and `[router_users."…"]`. */
+export const describeComponentOptions = (): string => describeSection(COMPONENT_OPTIONS);
+export const describeRouterUserOptions = (): string => describeSection(ROUTER_USER_OPTIONS);
+
+function describeSection(options: Readonly<Record<string, { readonly type: { readonly name: string }; readonly doc: string }>>): string {
+  const rows = Object.entries(options).map(([name, { type, doc }]) => `| \`${name}\` | ${type.name} | ${doc} |`);
   return ['| Key | Value | Meaning |', '| --- | --- | --- |', ...rows].join('\n');
 }
 
@@ -87,6 +94,7 @@ export function printConfig({ config, file, origins }: LoadedConfig, schemas: Mo
       if (shaper[field] > 0) lines.push(`${key} = ${toml(type.write(shaper[field]))}`);
     }
   }
+  lines.push(...componentLines(config));
   for (const host of config.hosts) {
     lines.push('', `[hosts.${toml(host.domain)}]`, `registration = ${toml(host.registration)}`, `anonymous = ${host.isAnonymous}`);
     if (host.admins.length > 0) lines.push(`admins = ${toml(host.admins)}`);
@@ -99,6 +107,22 @@ export function printConfig({ config, file, origins }: LoadedConfig, schemas: Mo
     for (const [name, schema] of Object.entries(schemas)) lines.push(...moduleLines(host.domain, name, schema, host.modules[name]?.values));
   }
   return `${lines.join('\n')}\n`;
+}
+
+/** Secrets are not shown: the output is mailed and pasted. */
+function componentLines({ components, routerUsers }: Config): string[] {
+  const lines: string[] = [];
+  for (const { name, domains, title, isListed, multiple, offline, queueMs } of Object.values(components)) {
+    lines.push('', `[components.${toml(name)}]`, '# secret is not shown', `domains = ${toml(domains)}`, `listed = ${isListed}`);
+    if (title !== undefined) lines.push(`title = ${toml(title)}`);
+    lines.push(`multiple = ${toml(multiple)}`, `offline = ${toml(offline)}`);
+    lines.push(`queue_time = ${toml(COMPONENT_OPTIONS.queue_time.type.write(queueMs))}`);
+  }
+  for (const { name, binds, mayBeDefault, mayLog } of Object.values(routerUsers)) {
+    lines.push('', `[router_users.${toml(name)}]`, '# secret is not shown', `bind = ${toml(binds)}`);
+    lines.push(`default_route = ${mayBeDefault}`, `log = ${mayLog}`);
+  }
+  return lines;
 }
 
 function moduleLines(domain: string, name: string, schema: z.ZodType, values: unknown): string[] {
@@ -171,6 +195,9 @@ export function compareConfigs(before: Config, after: Config): readonly ConfigCh
     if (!isSame(getAt(before, path), getAt(after, path))) changes.push({ path, reload: option.reload });
   }
   if (!isSame(before.namedShapers, after.namedShapers)) changes.push({ path: 'namedShapers', reload: 'new connections' });
+  for (const path of ['components', 'routerUsers'] as const) {
+    if (!isSame(before[path], after[path])) changes.push({ path, reload: 'new connections' });
+  }
   for (const host of after.hosts) {
     const old = before.hosts.find(({ domain }) => domain === host.domain);
     if (old === undefined || isSame(old, host)) continue;

@@ -20,12 +20,22 @@ export interface ConfigFile {
   readonly hosts: ReadonlyMap<string, Section>;
   /** `[shapers.…]` besides those whose keys are options, keyed as written. */
   readonly shapers: ReadonlyMap<string, Section>;
+  /** `[components."…"]` and `[router_users."…"]`, keyed as written. */
+  readonly components: ReadonlyMap<string, Section>;
+  readonly routerUsers: ReadonlyMap<string, Section>;
   /** `[modules]`. */
   readonly modules: Section;
 }
 
 /** What the absence of a file comes to. */
-export const EMPTY_FILE: ConfigFile = { options: new Map(), hosts: new Map(), shapers: new Map(), modules: {} };
+export const EMPTY_FILE: ConfigFile = {
+  options: new Map(),
+  hosts: new Map(),
+  shapers: new Map(),
+  components: new Map(),
+  routerUsers: new Map(),
+  modules: {},
+};
 
 export function isSection(value: unknown): value is Section {
   return (
@@ -67,13 +77,15 @@ export function parseConfigFile(text: string, path: string, knownKeys: readonly 
     problems.push({ code: 'ERR_CONFIG_SYNTAX', key: `${path}:${error.line}:${error.column}`, reason });
     return EMPTY_FILE;
   }
-  const { hosts, modules, shapers, ...rest } = root;
+  const { hosts, modules, shapers, components, router_users: routerUsers, ...rest } = root;
   const [builtIn, named] = splitShapers(sectionOrProblem(shapers, 'shapers', problems), knownKeys);
   const options = new Map<string, unknown>();
   collectOptions({ ...rest, shapers: builtIn }, '', new Set(knownKeys), options, problems);
   return {
     options,
     hosts: sectionsIn(sectionOrProblem(hosts, 'hosts', problems), (name) => `hosts."${name}"`, problems),
+    components: sectionsIn(sectionOrProblem(components, 'components', problems), (name) => `components."${name}"`, problems),
+    routerUsers: sectionsIn(sectionOrProblem(routerUsers, 'router_users', problems), (name) => `router_users."${name}"`, problems),
     shapers: sectionsIn(named, (name) => `shapers.${name}`, problems),
     modules: sectionOrProblem(modules, 'modules', problems),
   };
@@ -124,7 +136,7 @@ function unknownKey(key: string, isTable: boolean, known: ReadonlySet<string>): 
         code: 'ERR_CONFIG_UNKNOWN',
         key: `[${key}]`,
         reason: 'there is no such section',
-        suggestion: nearestName(key, [...sections, 'hosts', 'modules', 'shapers']),
+        suggestion: nearestName(key, [...sections, 'components', 'hosts', 'modules', 'router_users', 'shapers']),
       }
     : { code: 'ERR_CONFIG_UNKNOWN', key, reason: 'there is no such option', suggestion: nearestKey(key, [...known]) };
 }

@@ -4,6 +4,7 @@
  * collected and reported at once.
  */
 import { dirname, resolve } from 'node:path';
+import { makeComponents, makeRouterUsers } from './components.ts';
 import type { Config, ConfigValues, HostConfig } from './config.ts';
 import { ConfigError } from './error.ts';
 import type { ConfigProblem } from './error.ts';
@@ -106,6 +107,9 @@ export function loadConfig(input: LoadInput): LoadedConfig {
     }
   }
   values['namedShapers'] = makeShapers(contents.shapers, problems);
+  const { components, routerUsers } = input.values ?? {};
+  values['components'] = makeComponents(withGiven(contents.components, components), draft.domains, problems);
+  values['routerUsers'] = makeRouterUsers(withGiven(contents.routerUsers, routerUsers), problems);
   tightenBeforeLogin(values, draft, origins);
   followRates(values, draft, origins);
   followOutbound(values, draft, origins);
@@ -135,6 +139,11 @@ export function loadConfig(input: LoadInput): LoadedConfig {
   const [first, ...rest] = withoutRepetitions(problems);
   if (first !== undefined) throw new ConfigError([first, ...rest]);
   return { config: deepFreeze(draft), file, origins };
+}
+
+/** Sections of the file and of the program, which wins. */
+function withGiven<T>(sections: ReadonlyMap<string, T>, given: Readonly<Record<string, T>> = {}): ReadonlyMap<string, T> {
+  return new Map([...sections, ...Object.entries(given)]);
 }
 
 function checkVariables(env: LoadInput['env'], problems: ConfigProblem[]): void {

@@ -267,7 +267,24 @@ export const OPTIONS = {
   component: {
     ports: option('ROOKERY_COMPONENT_PORT', 'component.ports', ports(), {
       default: [5347],
-      doc: 'Ports for external components (XEP-0114). Reserved: this version does not listen there.',
+      doc: 'Ports for external components (XEP-0114); opened where the file has a `[components]` section.',
+      reload: 'restart',
+    }),
+    listen: option('ROOKERY_COMPONENT_LISTEN', 'component.listen', list(listenAddress(), { min: 1 }), {
+      default: ['127.0.0.1'],
+      doc: 'IP addresses to listen on for components: they authenticate in the clear, so this should be no open network.',
+      reload: 'restart',
+    }),
+  },
+  router: {
+    ports: option('ROOKERY_ROUTER_PORT', 'router.ports', ports(), {
+      default: [],
+      doc: 'Ports for components that speak the protocol of jabberd2’s router. Its login is DIGEST-MD5, which is historic.',
+      reload: 'restart',
+    }),
+    listen: option('ROOKERY_ROUTER_LISTEN', 'router.listen', list(listenAddress(), { min: 1 }), {
+      default: ['127.0.0.1'],
+      doc: 'IP addresses to listen on for these.',
       reload: 'restart',
     }),
   },

@@ -270,7 +270,8 @@ export function oneOf<const T extends string>(...words: readonly T[]): ValueType
 }
 
 /** Any of the kinds of text below: `parse` normalises or gives undefined. */
-function text(name: string, expected: string, parse: (input: string) => string | undefined): ValueType<string> {
+/** Text of which `parse` makes a value, or undefined where it is not what was `expected`. */
+export function text(name: string, expected: string, parse: (input: string) => string | undefined): ValueType<string> {
   return valueType({
     name,
     bounds: '',

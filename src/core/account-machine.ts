@@ -105,6 +105,10 @@ function outOfOrder(account: Account, event: AccountEvent, turn: Turn<AccountMes
     case 'iq':
       account.answerFailure(event, 'resource-constraint');
       break;
+    case 'remote_message':
+      account.answerFailure(event.stanza, 'resource-constraint');
+      account.tellTakenRemote(event);
+      break;
     case 'forward': // they come again
     case 'forward_again':
       break;
@@ -164,11 +168,15 @@ function active(account: Account, event: AccountEvent, turn: Turn<AccountMessage
     case 'forward_again':
       if (!account.isStoreFailing) arrivedAgain(account, event);
       break;
+    case 'remote_message':
+      account.receive(event.stanza);
+      account.tellTakenRemote(event);
+      break;
     case 'forwarded':
       account.outbox.confirmed(turn, account.bare, event.by, event.position, account.now);
       break;
     case 'forward_gap':
-      account.outbox.gap(turn, account.bare, event.by, account.now);
+      account.outbox.gap(turn, account.bare, event, account.now);
       break;
     case 'wake':
       account.host.hooks.emit('woken', account);
@@ -305,6 +313,10 @@ function absent(account: Account, event: AccountEvent): AccountState {
       if (last !== undefined) tellForwarded(account, event.sender, last.position);
       break;
     }
+    case 'remote_message':
+      account.returnError(event.stanza, new StanzaError('service-unavailable'));
+      account.tellTakenRemote(event);
+      break;
     case 'resume':
       turn.reply(event.replyTo, { ok: false, condition: 'item-not-found', h: undefined } satisfies ResumeAnswer);
       break;

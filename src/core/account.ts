@@ -34,6 +34,7 @@ import {
   type CloseStream,
   type ConnectionMessage,
   type Credit,
+  type RemoteMessage,
 } from './messages.ts';
 import type { AccountSlot } from './module.ts';
 import { loadAll } from './image.ts';
@@ -326,8 +327,8 @@ export class Account implements AccountContext {
       finishDraft(this, draft);
       return;
     }
-    const isOurs = this.environment.router.isLocalAccount(stanza.to);
-    const error = isOurs ? undefined : this.environment.router.route(stanza, this.turn);
+    const debtor = this.environment.router.debtorOf(stanza.to);
+    const error = debtor !== undefined ? undefined : this.environment.router.route(stanza, this.turn);
     if (error !== undefined) {
       this.returnError(stanza, error);
       return;
@@ -336,9 +337,9 @@ export class Account implements AccountContext {
     session.savedTaken = origin.taken;
     this.host.hooks.emit('message_sent', this, stanza, session);
     this.draft = undefined;
-    if (isOurs) {
+    if (debtor !== undefined) {
       if (this.outbox.isEmpty) this.turn.timer('forward', FORWARD_CHECK_MS);
-      this.outbox.send(this.turn, draft.position, draft.atMs, stanza, this.now);
+      this.outbox.send(this.turn, debtor, { position: draft.position, atMs: draft.atMs, stanza }, this.now);
     }
     finishDraft(this, draft);
   }
@@ -400,6 +401,11 @@ export class Account implements AccountContext {
       else this.saveTaken(session);
     }
     if (connection !== undefined) this.turn.send(connection, { kind: 'credit', sid, taken, saved: taken, isAnswer });
+  }
+
+  /** A message of another server is dealt with. Leaves when that is durable, like everything a turn says. */
+  tellTakenRemote({ link, number }: RemoteMessage): void {
+    this.turn.send(link, { kind: 'remote_taken', number });
   }
 
   /** A connection had no room for words without which it would wait, or stay, for ever. */

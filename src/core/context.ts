@@ -110,6 +110,8 @@ export interface Services {
   readonly askAccount: (bare: BareJid, request: (replyTo: ReplyTo) => Message) => Promise<unknown>;
   /** Commands, for whoever carries them. */
   readonly commands: CommandPort;
+  /** Services beside the virtual hosts that are there now, e.g. external components. */
+  readonly listedServices?: () => readonly { readonly domain: string; readonly title: string | undefined }[];
   /** Milliseconds since the epoch. */
   readonly now: () => number;
   /** Secret of this installation, for made-up salts and the like; 32 bytes. */

@@ -1,5 +1,5 @@
 /**
- * Messages between accounts of this server. The sender's account writes a message into its log first, and from then on owes it to the
+ * Messages between accounts of this server, and to those that the router knows as debtors: links to other servers. The sender's account writes a message into its log first, and from then on owes it to the
  * recipient's, which says when it has written it down, too. Both may be interrupted at any moment:
  *
  *   sender                                    recipient
@@ -14,8 +14,8 @@ import { SmallMap, SmallSet } from '../kernel/small-map.ts';
 import type { LogEntry } from '../log/entry.ts';
 import type { BareJid } from '../xmpp/jid.ts';
 import type { Stanza } from '../xmpp/stanza.ts';
-import { Forward, ForwardAgain } from './messages.ts';
-import type { Outbox as Effects } from './router.ts';
+import { Forward, ForwardAgain, type ForwardGap } from './messages.ts';
+import type { Debtor, Outbox as Effects } from './router.ts';
 
 /** Messages of one account that have not arrived yet. More are refused: their recipient's worker does not keep up. */
 const MAX_OUTSTANDING = 1_000;
@@ -41,6 +41,9 @@ interface Outstanding {
 }
 
 interface Channel {
+  /** Whom what is outstanding is owed to. */
+  readonly entity: string;
+  readonly key: string;
   readonly outstanding: Outstanding[];
   isAgain: boolean;
   /** When to say it again, unless an answer comes. */
@@ -68,25 +71,25 @@ export class Outbox {
     return next;
   }
 
-  send(effects: Effects, position: number, atMs: number, stanza: Stanza, nowMs: number): void {
+  send(effects: Effects, debtor: Debtor, { position, atMs, stanza }: Outstanding, nowMs: number): void {
     const to = stanza.to.bare;
     let channel = this.channels.get(to);
     if (channel === undefined) {
-      channel = { outstanding: [], isAgain: false, dueMs: nowMs + SILENCE_MS };
+      channel = makeChannel(debtor, stanza, false, nowMs + SILENCE_MS);
       this.channels.set(to, channel);
     }
     const { outstanding } = channel;
     const previous = outstanding.length === 0 ? 0 : outstanding[outstanding.length - 1]!.position;
     this.owe(channel, { position, atMs, stanza });
-    if (!channel.isAgain) effects.sendTo('account', to, new Forward(position, previous, atMs, stanza));
+    if (!channel.isAgain) effects.sendTo(channel.entity, channel.key, new Forward(position, previous, atMs, stanza));
   }
 
   /** After a restart: entries of the log that may not have arrived. */
-  restore(entries: readonly LogEntry[], nowMs: number): void {
+  restore(entries: readonly LogEntry[], debtorOf: (stanza: Stanza) => Debtor, nowMs: number): void {
     for (const { position, atMs, stanza } of entries) {
       const to = stanza.to.bare;
       let channel = this.channels.get(to);
-      if (channel === undefined) this.channels.set(to, (channel = { outstanding: [], isAgain: true, dueMs: nowMs }));
+      if (channel === undefined) this.channels.set(to, (channel = makeChannel(debtorOf(stanza), stanza, true, nowMs)));
       this.owe(channel, { position, atMs, stanza });
     }
   }
@@ -104,14 +107,14 @@ export class Outbox {
     if (count === 0) return; // old news
     outstanding.splice(0, count);
     if (outstanding.length === 0) this.channels.delete(by);
-    else if (channel.isAgain) this.sayAgain(effects, sender, by, channel, nowMs);
+    else if (channel.isAgain) this.sayAgain(effects, sender, channel, nowMs);
     else channel.dueMs = nowMs + SILENCE_MS;
   }
 
-  /** The recipient misses something. */
-  gap(effects: Effects, sender: BareJid, by: BareJid, nowMs: number): void {
+  /** The recipient misses something, or `isReady` to take what it could not before. */
+  gap(effects: Effects, sender: BareJid, { by, isReady = false }: Pick<ForwardGap, 'by' | 'isReady'>, nowMs: number): void {
     const channel = this.channels.get(by);
-    if (channel !== undefined && !channel.isAgain) this.sayAgain(effects, sender, by, channel, nowMs);
+    if (channel !== undefined && (isReady || !channel.isAgain)) this.sayAgain(effects, sender, channel, nowMs);
   }
 
   /** Something came back. */
@@ -125,8 +128,8 @@ export class Outbox {
   /** Says again what is due; milliseconds until the next is, or undefined where nothing is owed. */
   tick(effects: Effects, sender: BareJid, nowMs: number): number | undefined {
     let nextMs = Infinity;
-    for (const [to, channel] of this.channels) {
-      if (channel.dueMs <= nowMs) this.sayAgain(effects, sender, to, channel, nowMs);
+    for (const channel of this.channels.values()) {
+      if (channel.dueMs <= nowMs) this.sayAgain(effects, sender, channel, nowMs);
       nextMs = Math.min(nextMs, channel.dueMs);
     }
     return nextMs === Infinity ? undefined : nextMs - nowMs;
@@ -138,7 +141,7 @@ export class Outbox {
     this.bytes += message.stanza.bytes;
   }
 
-  private sayAgain(effects: Effects, sender: BareJid, to: BareJid, channel: Channel, nowMs: number): void {
+  private sayAgain(effects: Effects, sender: BareJid, channel: Channel, nowMs: number): void {
     channel.isAgain = true;
     channel.dueMs = nowMs + SILENCE_MS;
     const messages: Outstanding[] = [];
@@ -148,8 +151,12 @@ export class Outbox {
       bytes += message.stanza.bytes;
       messages.push(message);
     }
-    effects.sendTo('account', to, new ForwardAgain(sender, messages));
+    effects.sendTo(channel.entity, channel.key, new ForwardAgain(sender, messages));
   }
+}
+
+function makeChannel({ entity, keyOf }: Debtor, { from, to }: Stanza, isAgain: boolean, dueMs: number): Channel {
+  return { entity, key: keyOf(from, to), outstanding: [], isAgain, dueMs };
 }
 
 /** What an account knows of those who send to it. */

@@ -11,13 +11,19 @@ import { isRequest } from './delivery.ts';
 import type { Host } from './host.ts';
 import { answerStanza } from './iq.ts';
 import { IqRequest, type IqAnswer } from './module.ts';
-import type { Router } from './router.ts';
+import { isStanza } from './messages.ts';
+import type { Outbox, Router } from './router.ts';
 
 /** Requests whose handlers have not answered yet. Overflow: refused, to be tried again later. */
 const MAX_WAITING = 1_024;
 
 export interface HostArgs {
-  readonly environment: { readonly router: Router; readonly hostOf: (domain: string) => Host | undefined };
+  readonly environment: {
+    readonly router: Router;
+    readonly hostOf: (domain: string) => Host | undefined;
+    /** Shows a stanza to the host's like on the other workers. */
+    readonly tellOtherHosts: (stanza: Stanza, outbox: Outbox) => void;
+  };
   /** The domain. */
   readonly key: string;
 }
@@ -29,7 +35,10 @@ class HostData implements HostContext {
   readonly waiting = new Map<string, Stanza>();
   private nextTask = 1;
 
+  readonly environment: HostArgs['environment'];
+
   constructor({ environment, key }: HostArgs) {
+    this.environment = environment;
     const host = environment.hostOf(key);
     if (host === undefined) throw new Error(`no such host: ${key}`);
     this.host = host;
@@ -68,6 +77,11 @@ class HostData implements HostContext {
 
 function serving(data: HostData, event: Stanza | KernelEvent, turn: Turn<Stanza>): 'serving' {
   data.turn = turn;
+  if (isStanza(event)) {
+    const outcome = data.host.takes(event, data);
+    if (outcome === 'everywhere') data.environment.tellOtherHosts(event, turn);
+    if (outcome !== undefined) return 'serving';
+  }
   switch (event.kind) {
     case 'iq':
       serve(data, event);

@@ -1,7 +1,7 @@
 /** A virtual host on one worker: its configuration and its modules, compiled once. */
 import type { Config, HostConfig } from '../config/config.ts';
 import { parseJid, type Jid } from '../xmpp/jid.ts';
-import type { AccountContext, Services } from './context.ts';
+import type { AccountContext, HostContext, Services } from './context.ts';
 import type { Direction } from '../log/entry.ts';
 import type { TrimPolicy } from '../log/trim.ts';
 import type { Stanza } from '../xmpp/stanza.ts';
@@ -38,6 +38,7 @@ export class Host {
   /** Of all modules, in their order. */
   readonly guards: readonly PushGuard[];
   readonly routeGuards: readonly RouteGuard[];
+  private readonly doorkeepers: readonly NonNullable<ModuleSpec['toHost']>[];
   private readonly archivist: ModuleSpec['archives'];
   private readonly retains: ModuleSpec['retains'];
   /** Handlers by type, name and namespace of the payload, for each place they can be asked. */
@@ -63,6 +64,7 @@ export class Host {
     });
     this.guards = modules.flatMap(({ guardsPush }) => guardsPush ?? []);
     this.routeGuards = modules.flatMap(({ guardsRoute }) => guardsRoute ?? []);
+    this.doorkeepers = modules.flatMap(({ toHost }) => toHost ?? []);
     this.archivist = modules.find(({ archives }) => archives !== undefined)?.archives;
     this.retains = modules.find(({ retains }) => retains !== undefined)?.retains;
     this.hooks = new HookTable([...modules, CORE], (module, hook, phase, error) =>
@@ -94,6 +96,15 @@ export class Host {
   /** Whether the archive is to show a message. */
   archives(account: AccountContext, stanza: Stanza, direction: Direction): boolean {
     return this.archivist?.(account, stanza, direction) ?? false;
+  }
+
+  /** Whether a module deals with what is addressed to the host itself; see `ModuleSpec.toHost`. */
+  takes(stanza: Stanza, context: HostContext): 'taken' | 'everywhere' | undefined {
+    for (const toHost of this.doorkeepers) {
+      const outcome = toHost(stanza, context);
+      if (outcome !== undefined) return outcome;
+    }
+    return undefined;
   }
 
   /** What of its accounts' logs is kept. */

@@ -43,10 +43,11 @@ export function answerIq(
  */
 export function answerForHost(account: AnsweringAccount, host: Host, stanza: Stanza, session: Session): StanzaError | undefined {
   const head = stanza.children[0]!;
+  const context: HostContext = { host, now: account.now, route: (each) => account.route(each) };
+  if (host.takes(stanza, context) !== undefined) return undefined;
   const handler = host.handler('server', stanza.type, head.name, head.ns);
   if (handler === undefined) return new StanzaError('service-unavailable'); // RFC 6120 §8.4
   if (account.unanswered.size >= MAX_UNANSWERED) return new StanzaError('resource-constraint');
-  const context: HostContext = { host, now: account.now, route: (each) => account.route(each) };
   replySoon(account, stanza, handler.run(new IqRequest(stanza, session), context));
   return undefined;
 }

@@ -67,10 +67,10 @@ function oweMessages(account: Account, tail: readonly LogEntry[]): void {
   const { router } = account.environment;
   const owed = tail.filter(
     ({ direction, position, stanza, isTombstone }) =>
-      direction === 'out' && position >= last.settledBelow && !isTombstone && router.isLocalAccount(stanza.to),
+      direction === 'out' && position >= last.settledBelow && !isTombstone && router.debtorOf(stanza.to) !== undefined,
   );
   if (owed.length === 0) return;
-  account.outbox.restore(owed, account.now);
+  account.outbox.restore(owed, ({ to }) => router.debtorOf(to)!, account.now);
   account.outbox.tick(account.turn, account.bare, account.now);
   account.turn.timer('forward', FORWARD_CHECK_MS);
 }

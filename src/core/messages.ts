@@ -129,6 +129,31 @@ export class ForwardAgain {
   }
 }
 
+/**
+ * A message from another server, by way of the link it came over. What the account is done with, the link may acknowledge: it is told
+ * when that is durable. XEP-0198 §4
+ */
+export class RemoteMessage {
+  readonly kind = 'remote_message';
+  readonly link: ActorRef<RemoteTaken>;
+  /** Among the stanzas of that link, from 1. */
+  readonly number: number;
+  readonly stanza: Stanza;
+  readonly bytes: number;
+  constructor(link: ActorRef<RemoteTaken>, number: number, stanza: Stanza) {
+    this.link = link;
+    this.number = number;
+    this.stanza = stanza;
+    this.bytes = stanza.bytes;
+  }
+}
+
+/** To the link: that message is written down, delivered or refused. */
+export interface RemoteTaken {
+  readonly kind: 'remote_taken';
+  readonly number: number;
+}
+
 /** To the sender: the recipient has written down, or refused, all of its messages up to that position. */
 export interface Forwarded {
   readonly kind: 'forwarded';
@@ -142,6 +167,8 @@ export interface ForwardGap {
   readonly kind: 'forward_gap';
   /** Bare JID of the recipient. */
   readonly by: BareJid;
+  /** Whoever could not take any before can now: what is owed is said again at once, also if it was said again before. */
+  readonly isReady?: boolean;
 }
 
 /** Somebody should look after what a crash has left: at the start of the server, and when it is time to trim a log. */
@@ -413,6 +440,7 @@ export type AccountMessage =
   | ClientRefusal
   | Forward
   | ForwardAgain
+  | RemoteMessage
   | Forwarded
   | ForwardGap
   | Wake
@@ -531,6 +559,18 @@ export const FORWARD_AGAIN_CODEC = {
   },
 };
 
+export const REMOTE_MESSAGE_CODEC = {
+  write({ link, number, stanza }: RemoteMessage, out: unknown[]): void {
+    out.push(link.node, link.worker, link.id, number);
+    writeStanza(stanza, out);
+  },
+  read(input: readonly unknown[], cursor: WireCursor): RemoteMessage {
+    const link = { node: input[cursor.at++] as number, worker: input[cursor.at++] as number, id: input[cursor.at++] as number };
+    const number = input[cursor.at++] as number;
+    return new RemoteMessage(link, number, readStanzaFromWire(input, cursor));
+  },
+};
+
 export const UNDELIVERED_CODEC = {
   write: ({ push }: Undelivered, out: unknown[]): void => PUSH_CODEC.write(push, out),
   read: (input: readonly unknown[], cursor: WireCursor): Undelivered => new Undelivered(PUSH_CODEC.read(input, cursor)),
@@ -558,4 +598,5 @@ export const CODECS = {
   forward: FORWARD_CODEC,
   forward_again: FORWARD_AGAIN_CODEC,
   undelivered: UNDELIVERED_CODEC,
+  remote_message: REMOTE_MESSAGE_CODEC,
 } as const;

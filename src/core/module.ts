@@ -184,6 +184,13 @@ export interface ModuleSpec<C = unknown> {
   readonly iq?: readonly IqHandler[];
   /** A domain of its own beside the host. */
   readonly service?: ServiceSpec;
+  /**
+   * Sees what is addressed to the virtual host itself before anything else does. `taken`: it is dealt with. `everywhere`: so it is, and
+   * the host on the other workers is to see it, too. Undefined: not its business.
+   */
+  readonly toHost?: (stanza: Stanza, context: HostContext) => 'taken' | 'everywhere' | undefined;
+  /** An external component is there: once on each worker, first on that of its connection (`isLocal`). XEP-0114 */
+  readonly componentBound?: (domain: string, isLocal: boolean, context: HostContext) => void;
   readonly hooks?: ModuleHooks;
   /** See PushGuard. */
   readonly guardsPush?: PushGuard;

@@ -16,7 +16,17 @@ export type Outbox = Pick<Turn<Message>, 'send' | 'sendTo'>;
 export interface Route {
   /** Sends `stanza` on within `turn`, or says why it cannot. */
   send(stanza: Stanza, turn: Outbox): StanzaError | undefined;
+  /** Who takes messages of accounts as debts; without it they are sent like all else, and nobody knows whether they arrived. */
+  readonly debtor?: Debtor;
 }
+
+/** Who says `forwarded` for messages, once they have arrived or were refused: see `forwarding.ts`. */
+export interface Debtor {
+  readonly entity: string;
+  keyOf(from: Jid, to: Jid): string;
+}
+
+const ACCOUNTS: Debtor = { entity: 'account', keyOf: (_from, to) => to.bare };
 
 export class Router {
   private readonly hosts: Hosts;
@@ -46,6 +56,17 @@ export class Router {
   /** Whether the address is an account's of this server (or would be). */
   isLocalAccount(to: Jid): boolean {
     return to.local !== '' && this.hosts.has(to.domain);
+  }
+
+  /** Whether stanzas for that domain stay here: a virtual host's, or a route's of its own. */
+  serves(domain: string): boolean {
+    return this.hosts.has(domain) || this.services.has(domain) || this.routes.has(domain);
+  }
+
+  /** Whom an account's message to that address is owed to; undefined: it is only sent. */
+  debtorOf(to: Jid): Debtor | undefined {
+    if (this.hosts.has(to.domain)) return to.local === '' ? undefined : ACCOUNTS;
+    return this.services.has(to.domain) ? undefined : (this.routes.get(to.domain) ?? this.fallback)?.debtor;
   }
 
   /** RFC 6120 §10.4, §10.5. An error is the caller's to return to the sender. */

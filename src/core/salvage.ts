@@ -28,7 +28,10 @@ export function salvage(account: Account, old: Account, crashedAt: AccountMessag
   for (const stanza of old.unanswered) lost.set(stanza, 'internal-server-error');
   for (const [stanza, condition] of old.failures ?? []) lost.set(stanza, condition);
   if (hasStoreFailed) {
-    for (const stanza of old.unsettled.doubtful()) lost.set(stanza, 'resource-constraint'); // RFC 6120 §8.3.3.18
+    for (const { stanza, remote } of old.unsettled.doubtful()) {
+      lost.set(stanza, 'resource-constraint'); // RFC 6120 §8.3.3.18
+      if (remote !== undefined) account.tellTakenRemote(remote); // it is answered
+    }
   } else {
     account.unsettled = old.unsettled;
     account.inbox = old.inbox;
@@ -40,6 +43,9 @@ export function salvage(account: Account, old: Account, crashedAt: AccountMessag
       lost.set(crashedAt.stanza, 'internal-server-error');
       session.taken++; // its turn did not come to that
     }
+  } else if (crashedAt.kind === 'remote_message') {
+    lost.set(crashedAt.stanza, 'internal-server-error');
+    account.tellTakenRemote(crashedAt);
   } else if (isStanza(crashedAt)) {
     lost.set(crashedAt, 'internal-server-error');
   } else if (crashedAt.kind === 'forward' && account.inbox.admit(crashedAt.stanza.from.bare, crashedAt) === 'next') {

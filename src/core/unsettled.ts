@@ -2,13 +2,19 @@
 import type { KernelEvent } from '../kernel/actor.ts';
 import type { Commit } from '../store/store.ts';
 import type { Stanza } from '../xmpp/stanza.ts';
-import { isStanza, type AccountMessage } from './messages.ts';
+import { isStanza, type AccountMessage, type RemoteMessage } from './messages.ts';
+
+interface Doubtful {
+  readonly commit: Commit;
+  readonly stanza: Stanza;
+  readonly remote: RemoteMessage | undefined;
+}
 
 /** Bounded by the kernel's `maxHeldTurns`. */
 export class Unsettled {
   /** The commit that everything said now waits for. */
   private last: Commit | undefined = undefined;
-  private readonly stanzas: { readonly commit: Commit; readonly stanza: Stanza }[] = [];
+  private readonly stanzas: Doubtful[] = [];
 
   /** Everything from now on waits for `commit`, too. */
   hold(commit: Commit): void {
@@ -28,16 +34,18 @@ export class Unsettled {
     if (done > 0) this.stanzas.splice(0, done);
     if (event.kind === 'client_stanza') this.noteStanza(event.stanza);
     else if (event.kind === 'undelivered') this.noteStanza(event.push.stanza);
+    else if (event.kind === 'remote_message') this.noteStanza(event.stanza, event);
     else if (isStanza(event)) this.noteStanza(event);
   }
 
-  noteStanza(stanza: Stanza): void {
-    if (this.last !== undefined) this.stanzas.push({ commit: this.last, stanza });
+  /** @param remote what it came in, where somebody waits for word of that. */
+  noteStanza(stanza: Stanza, remote?: RemoteMessage): void {
+    if (this.last !== undefined) this.stanzas.push({ commit: this.last, stanza, remote });
   }
 
   /** Those of commits that have failed, or of which nothing is known. */
-  *doubtful(): Generator<Stanza> {
-    for (const { commit, stanza } of this.stanzas) if (!isDone(commit)) yield stanza;
+  *doubtful(): Generator<Doubtful> {
+    for (const each of this.stanzas) if (!isDone(each.commit)) yield each;
   }
 }
 

@@ -9,9 +9,9 @@ export interface EntityDefinition {
   readonly machine: AnyMachine<any, any>;
   /**
    * `hash`: one actor per key in the whole server, at the key's home worker. `local`: one per key on each
-   * worker that sends to it. Default `hash`.
+   * worker that sends to it. `worker`: the key is a worker's number, and the actor lives there. Default `hash`.
    */
-  readonly home?: 'hash' | 'local';
+  readonly home?: 'hash' | 'local' | 'worker';
   /** What `init` gets; default: the key. */
   readonly args?: (key: string) => unknown;
 }
@@ -32,7 +32,7 @@ export function homeWorker(key: string, workers: number): number {
 export class Entity {
   readonly kind: string;
   readonly machine: KernelMachine;
-  readonly isLocal: boolean;
+  readonly home: 'hash' | 'local' | 'worker';
   /** Order of registration: what stands for the kind between workers. */
   readonly index: number;
   readonly cells = new Map<string, Cell>();
@@ -41,7 +41,7 @@ export class Entity {
   constructor(definition: EntityDefinition, index: number) {
     this.kind = definition.kind;
     this.machine = definition.machine;
-    this.isLocal = definition.home === 'local';
+    this.home = definition.home ?? 'hash';
     this.index = index;
     this.#args = definition.args;
   }
@@ -82,7 +82,14 @@ export class Registry {
   }
 
   homeOf(entity: Entity, key: string): number {
-    return entity.isLocal ? this.#worker : homeWorker(key, this.#workers);
+    switch (entity.home) {
+      case 'local':
+        return this.#worker;
+      case 'worker':
+        return Number(key);
+      case 'hash':
+        return homeWorker(key, this.#workers);
+    }
   }
 
   /** Takes the name of an actor that has ended; false if it had none. */

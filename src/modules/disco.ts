@@ -107,7 +107,9 @@ function serverItems({ payload, from, session }: IqRequest, { host }: HostContex
   const node = payload.attr('node');
   if (node === undefined) {
     const own = host.domains.map(({ domain, spec }): DiscoItem => ({ jid: domain, name: spec.identities[0]?.name }));
-    return itemsElement([...own, ...host.moduleConfig(disco).items]);
+    const { items } = host.moduleConfig(disco);
+    const listed = (host.services.listedServices?.() ?? []).filter(({ domain }) => items.every(({ jid }) => jid !== domain));
+    return itemsElement([...own, ...items, ...listed.map(({ domain, title }) => ({ jid: domain, name: title }))]);
   }
   return nodeOf(
     host,

@@ -22,7 +22,7 @@ export const METRICS = {
   rookery_events_total: {
     type: 'counter',
     labels: ['event'],
-    help: 'What client connections did: accepted, authenticated, loginFailures, bound, stanzasIn, stanzasOut, …',
+    help: 'What connections did: accepted, authenticated, loginFailures, bound, stanzasIn, stanzasOut, … of clients; componentsAccepted, componentStanzasIn, … of components.',
   },
   rookery_connections_closed_total: { type: 'counter', labels: ['reason'], help: 'Connections ended, by reason.' },
   rookery_actor_restarts_total: { type: 'counter', labels: ['kind'], help: 'Actors restarted after a crash.' },

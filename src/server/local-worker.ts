@@ -8,7 +8,7 @@ export class LocalWorker implements WorkerHandle {
   readonly index = 0;
   readonly control: AsyncControl;
   state: WorkerStatus['state'] = 'starting';
-  ports: ListeningPorts = { c2s: [], c2sTls: [] };
+  ports: ListeningPorts = { c2s: [], c2sTls: [], component: [] };
   readonly service: WorkerService;
   private stopped: Promise<void> | undefined = undefined;
 

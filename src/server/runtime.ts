@@ -27,7 +27,7 @@ import {
 } from '../core/operations.ts';
 import { TAKE_SETTING } from '../core/host-settings.ts';
 import { configuredAdmins } from '../core/roles.ts';
-import { Router } from '../core/router.ts';
+import { Router, type Outbox } from '../core/router.ts';
 import { serviceMachine, type ServiceArgs } from '../core/service-actor.ts';
 import type { ServiceDomain } from '../core/service.ts';
 import type { ActorRef, MailboxLimits, Message, ReplyTo } from '../kernel/actor.ts';
@@ -39,6 +39,9 @@ import type { Store } from '../store/store.ts';
 import { Link, LinkShare, type LinkEvent } from '../stream/link.ts';
 import type { OutboundLimits } from '../stream/outbound.ts';
 import { parseJid, type BareJid } from '../xmpp/jid.ts';
+import type { Stanza } from '../xmpp/stanza.ts';
+import { componentRows } from '../commands/component.ts';
+import { Components } from './components.ts';
 import { sweepLogs } from './sweep.ts';
 
 /** A worker that is busy or just being restarted is no reason to give up early. */
@@ -75,6 +78,7 @@ export class Runtime {
   readonly router: Router;
   readonly counters = new C2sCounters();
   readonly links: LinkShare;
+  readonly components: Components;
   private readonly census: AccountCensus = { idle: 0, owners: new Set() };
   private config: Config;
   private readonly now: () => number;
@@ -101,6 +105,7 @@ export class Runtime {
       secret: options.secret,
       commands: options.commands,
       now,
+      listedServices: () => this.components.listed(),
       askAccount: (bare, request) => this.askAccount(bare, request),
     };
     for (const settings of config.hosts) {
@@ -128,6 +133,19 @@ export class Runtime {
     this.mailbox = mailbox;
     this.c2sMachine = { ...c2sMachine, mailbox };
     this.registerActors();
+    this.components = new Components({
+      config,
+      kernel,
+      hosts: this.hosts,
+      router: this.router,
+      links: this.links,
+      mailbox,
+      log: options.log,
+      now,
+      onAuthenticated: (transport) => onAuthenticated?.(transport),
+      onLoginFailed: (transport) => onLoginFailed?.(transport),
+    });
+    this.addOperation(componentRows(() => this.components.rows()));
   }
 
   /** Takes over a connection that was just accepted. TLS, where it comes first, is done. */
@@ -151,6 +169,7 @@ export class Runtime {
     this.c2s.config = config;
     this.links.outbound.setLimits(outboundLimits(config));
     for (const host of this.hosts.values()) host.reload(config);
+    this.components.reload(config);
   }
 
   /** Asks an account's actor, wherever it lives. Rejects with AskError. */
@@ -228,6 +247,7 @@ export class Runtime {
       if (!kernel.send(ref, farewell)) kernel.whenRoom(ref, () => void kernel.send(ref, farewell));
     };
     for (const { ref } of kernel.list({ kind: 'c2s' })) tell(ref as ActorRef<ConnectionMessage>);
+    this.components.close(farewell);
     const untilMs = performance.now() + withinMs;
     while (performance.now() < untilMs && kernel.list({ kind: 'c2s', limit: 1 }).length > 0) await setTimeout(FAREWELL_POLL_MS);
   }
@@ -239,6 +259,7 @@ export class Runtime {
       hostOf: (domain: string) => this.hosts.get(domain),
       jidOf: (text: string) => parseJid(text)!,
       census: this.census,
+      tellOtherHosts: (stanza: Stanza, outbox: Outbox) => this.components.tellOtherHosts(stanza, outbox),
     };
     const { mailbox } = this;
     kernel.registerEntity({

@@ -92,6 +92,7 @@ export class Server implements Reach {
       listeners: [
         ...this.ports.c2s.map((port) => ({ kind: 'c2s', port })),
         ...this.ports.c2sTls.map((port) => ({ kind: 'c2s_tls', port })),
+        ...this.ports.component.map((port) => ({ kind: 'component', port })),
       ],
       workers: await Promise.all(this.parts.workers.map((worker) => worker.status())),
       pool: this.pool.stats,

@@ -38,7 +38,7 @@ const MIB = 1024 * 1024;
 export class ThreadWorker implements WorkerHandle {
   readonly index: number;
   state: WorkerStatus['state'] = 'starting';
-  ports: ListeningPorts = { c2s: [], c2sTls: [] };
+  ports: ListeningPorts = { c2s: [], c2sTls: [], component: [] };
   /** Lives before this one. */
   restarts = -1;
   private readonly options: ThreadWorkerOptions;

@@ -30,6 +30,7 @@ export interface WorkerStart {
 export interface ListeningPorts {
   readonly c2s: readonly number[];
   readonly c2sTls: readonly number[];
+  readonly component: readonly number[];
 }
 
 /** One worker's figures at one moment. */

@@ -98,11 +98,17 @@ export class WorkerService implements WorkerControl {
 
   async listen(ports: ListeningPorts | undefined): Promise<ListeningPorts> {
     const { config, workers } = this.options.start;
-    const open = async (wanted: readonly number[], kind: TlsEntry, setting: string): Promise<number[]> => {
+    const open = async (
+      wanted: readonly number[],
+      kind: TlsEntry,
+      setting: string,
+      hosts: readonly string[] = config.listen,
+      accept = (transport: Transport): void => this.running.accept(transport),
+    ): Promise<number[]> => {
       const opened: number[] = [];
       for (const port of wanted) {
         const listener = await listen({
-          ...(config.listen.includes('*') ? {} : { hosts: config.listen }),
+          ...(hosts.includes('*') ? {} : { hosts }),
           port,
           setting,
           reusePort: workers > 1,
@@ -111,7 +117,7 @@ export class WorkerService implements WorkerControl {
           tls: this.tls,
           flushQueue: this.flushQueue,
           admission: this.admission,
-          accept: (transport) => this.running.accept(transport),
+          accept,
           refusalText: (refusal) => (refusal === 'too_many_login_failures' ? this.banText() : undefined),
           onAcceptError: (error) => this.logger.error('accept_failed', { code: error.code }),
         });
@@ -124,11 +130,19 @@ export class WorkerService implements WorkerControl {
     return {
       c2s: await open(ports?.c2s ?? config.c2s.ports, 'starttls', 'ROOKERY_C2S_PORT'),
       c2sTls: await open(ports?.c2sTls ?? config.c2s.tlsPorts, 'direct_tls', 'ROOKERY_C2S_TLS_PORT'),
+      component: await open(
+        ports?.component ?? (Object.keys(config.components).length === 0 ? [] : config.component.ports),
+        'starttls',
+        'ROOKERY_COMPONENT_PORT',
+        config.component.listen,
+        (transport) => this.running.components.accept(transport),
+      ),
     };
   }
 
   connectPeer(worker: number, port: MessagePort): void {
     this.kernel.connect(worker, port);
+    this.running.components.peerJoined(worker);
   }
 
   peerDown(worker: number): void {
@@ -164,7 +178,17 @@ export class WorkerService implements WorkerControl {
       worker: this.options.start.index,
       connections: this.admission.open,
       sessions: counters.openSessions,
-      counters: { accepted, authenticated, loginFailures, bound, resumed, stanzasIn, stanzasOut, ...limits },
+      counters: {
+        accepted,
+        authenticated,
+        loginFailures,
+        bound,
+        resumed,
+        stanzasIn,
+        stanzasOut,
+        ...limits,
+        ...this.running.components.counters,
+      },
       closed: Object.fromEntries(counters.closed),
       actors: Object.fromEntries(inspection.machines.map(({ name, count, restarts, queued }) => [name, { count, restarts, queued }])),
       loopDelayP99Ms: inspection.loopDelayP99Ms,

@@ -128,6 +128,7 @@ export function commands(users = new Map<string, string>(), overrides: Partial<C
       isTruncated: limit < 2,
     }),
     'session kick': ({ address }) => ({ count: address.includes('/') ? 1 : 2 }),
+    'component list': () => ({ components: [] }),
     backup: ({ directory }) => ({ directory, accounts: 3, bytes: 5 * 1024 * 1024, durationMs: 1_234 }),
     export: async function* ({ address }) {
       known(address);

@@ -42,6 +42,7 @@ const COMMANDS: Readonly<Record<string, readonly [Role | 'personal', args: Reado
   'access show': ['admin', { host: 'capulet.lit' }],
   'access set': ['admin', { host: 'capulet.lit', list: 'blacklist' }],
   'session list': ['admin', {}],
+  'component list': ['admin', {}],
   'session kick': ['admin', { address: `${address}/balcony` }],
   backup: ['operator', { directory: '/var/backups/rookery' }],
   export: ['operator', { address }],

@@ -4,7 +4,7 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -33,6 +33,8 @@ export class ServerProcess implements AsyncDisposable {
   readonly certificateFile: string;
   port = 0;
   tlsPort = 0;
+  componentPort = 0;
+  routerPort = 0;
   readonly log: LogLine[] = [];
   private readonly settings: Readonly<Record<string, string>>;
   private child: ChildProcess | undefined;
@@ -44,9 +46,13 @@ export class ServerProcess implements AsyncDisposable {
     this.settings = settings;
   }
 
-  static async start(settings: Readonly<Record<string, string>> = {}): Promise<ServerProcess> {
-    const server = new ServerProcess(await mkdtemp(join(tmpdir(), 'rookery-e2e-')), settings);
+  /** @param file text of a configuration file. */
+  static async start(settings: Readonly<Record<string, string>> = {}, file?: string): Promise<ServerProcess> {
+    const dataDir = await mkdtemp(join(tmpdir(), 'rookery-e2e-'));
+    const path = join(dataDir, 'rookery.toml');
+    const server = new ServerProcess(dataDir, file === undefined ? settings : { ...settings, ROOKERY_CONFIG: path });
     try {
+      if (file !== undefined) await writeFile(path, file);
       await server.launch();
       return server;
     } catch (error) {
@@ -66,6 +72,7 @@ export class ServerProcess implements AsyncDisposable {
       ROOKERY_LISTEN: '127.0.0.1',
       ROOKERY_C2S_PORT: String(this.port),
       ROOKERY_C2S_TLS_PORT: String(this.tlsPort),
+      ROOKERY_COMPONENT_PORT: String(this.componentPort),
       ROOKERY_SCRAM_ITERATIONS: '4096',
       ROOKERY_LOG_FORMAT: 'json',
       ...this.settings,
@@ -88,6 +95,8 @@ export class ServerProcess implements AsyncDisposable {
     const started = await Promise.race([this.logged(({ what }) => what === 'started'), ended]);
     this.port = (started['c2s'] as number[])[0] ?? 0;
     this.tlsPort = (started['c2sTls'] as number[])[0] ?? 0;
+    this.componentPort = (started['component'] as number[])[0] ?? 0;
+    this.routerPort = (started['router'] as number[] | undefined)?.[0] ?? this.routerPort;
   }
 
   /** The first log line so far or to come that satisfies `accept`. */

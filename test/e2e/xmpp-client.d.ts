@@ -13,3 +13,19 @@ declare module '@xmpp/client' {
   export function client(options: { service: string; domain: string; resource: string; username: string; password: string }): Client;
   export function xml(name: string, attrs?: string | Record<string, string>, ...children: unknown[]): unknown;
 }
+
+/** The same of @xmpp/component. */
+declare module '@xmpp/component' {
+  interface Component {
+    readonly reconnect: { stop(): void; delay: number };
+    readonly iqCaller: { get(payload: unknown, to: string): Promise<unknown> };
+    readonly iqCallee: { get(ns: string, name: string, handler: (context: { readonly stanza: unknown }) => unknown): void };
+    start(): Promise<unknown>;
+    stop(): Promise<unknown>;
+    send(stanza: unknown): Promise<void>;
+    on(event: string, listener: (value: unknown) => void): void;
+    once(event: string, listener: (error: Error) => void): void;
+    removeListener(event: string, listener: (value: unknown) => void): void;
+  }
+  export function component(options: { service: string; domain: string; password: string }): Component;
+}

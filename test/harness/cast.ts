@@ -3,7 +3,8 @@ import { randomBytes } from 'node:crypto';
 import type { Captures } from './match.ts';
 import type { MemoryTarget } from './memory-target.ts';
 import { StreamClient, type Log } from './stream-client.ts';
-import type { RawConnection, Target } from './target.ts';
+import { createHash } from 'node:crypto';
+import { COMPONENT, type RawConnection, type Target } from './target.ts';
 import { printXml, type XmlElement } from './xml.ts';
 
 /** Who may be destructured from a cast. Others: `cast.client('name')`. */
@@ -316,6 +317,28 @@ export class Cast {
     return client;
   }
 
+  /** A connection of an external component on which nothing has been said yet. XEP-0114 */
+  async rawComponent(domain: string = COMPONENT.domain): Promise<StreamClient> {
+    await this.ready();
+    if (this.target.connectComponent === undefined) throw new NotPlayable('needs a server with components');
+    const connection = await this.target.connectComponent();
+    const { captured: captures, log } = this;
+    const contentNs = 'jabber:component:accept';
+    const stream = new StreamClient(connection, { name: domain, domain, captures, log, contentNs, settle: () => this.target.settle() });
+    this.streams.push(stream);
+    return stream;
+  }
+
+  /** One that has shown its secret. */
+  async component(domain: string = COMPONENT.domain, secret: string = COMPONENT.secret): Promise<StreamClient> {
+    const stream = await this.rawComponent(domain);
+    await stream.opensStream({ version: undefined });
+    const { id } = await stream.receivesStream();
+    await stream.sends(`<handshake>${handshake(id, secret)}</handshake>`);
+    await stream.receives('<handshake/>');
+    return stream;
+  }
+
   /** An account without any client: exists, offline. */
   offline(name: string): Client {
     return this.client(name, { isOnline: false });
@@ -396,6 +419,10 @@ export class Cast {
     for (const client of batch) if (client.isOnline) await client.logIn();
   }
 }
+
+/** XEP-0114 §3 */
+export const handshake = (streamId: string | undefined, secret: string): string =>
+  createHash('sha1').update(`${streamId}${secret}`).digest('hex');
 
 /** `cast.romeo` is `cast.client('romeo')`. */
 export type CastOfClients = Cast & { readonly [name in Person]: Client };

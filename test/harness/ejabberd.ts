@@ -2,7 +2,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { freePort, serverDirectory, startProcess } from './own-process.ts';
-import type { Target } from './target.ts';
+import { COMPONENT, type Target } from './target.ts';
 import { tcpTarget } from './tcp-target.ts';
 
 const DOMAIN = 'capulet.lit';
@@ -10,7 +10,8 @@ const DOMAIN = 'capulet.lit';
 export async function startEjabberd(): Promise<Target> {
   const directory = await serverDirectory('ejabberd');
   const port = await freePort();
-  await writeFile(join(directory, 'ejabberd.yml'), configuration(port));
+  const componentPort = await freePort();
+  await writeFile(join(directory, 'ejabberd.yml'), configuration(port, componentPort));
   const { stop } = await startProcess({
     command: 'erl',
     args: ['-noinput', '-pa', ...(await libraryPaths()), '-mnesia', 'dir', `"${directory}/mnesia"`, '-s', 'ejabberd'],
@@ -22,7 +23,7 @@ export async function startEjabberd(): Promise<Target> {
     },
     port,
   });
-  return tcpTarget({ host: '127.0.0.1', port, domain: DOMAIN, stop });
+  return tcpTarget({ host: '127.0.0.1', port, domain: DOMAIN, componentPort, stop });
 }
 
 /** Where Debian keeps the Erlang libraries it is made of. */
@@ -31,7 +32,7 @@ async function libraryPaths(): Promise<string[]> {
   return globSync('/usr/lib/*/ejabberd-*/ebin').concat(globSync('/usr/lib/erlang/lib/*/ebin'), globSync('/usr/lib/*-linux-*/*/ebin'));
 }
 
-function configuration(port: number): string {
+function configuration(port: number, componentPort: number): string {
   return `
 hosts: ["${DOMAIN}"]
 loglevel: warning
@@ -42,6 +43,11 @@ listen:
     starttls: false
     max_stanza_size: 262144
     access: c2s
+  - port: ${componentPort}
+    ip: "127.0.0.1"
+    module: ejabberd_service
+    hosts:
+      "${COMPONENT.domain}": { password: "${COMPONENT.secret}" }
 s2s_use_starttls: optional
 auth_method: internal
 disable_sasl_mechanisms: ["X-OAUTH2"]

@@ -18,7 +18,7 @@ import type { AccountRequest, ProcessOperations } from '../../src/core/operation
 import { moduleSchemas } from '../../src/server/module-schemas.ts';
 import { openMemory, type MemoryStore } from '../../src/store/memory.ts';
 import { localCommands } from './local-commands.ts';
-import type { RawConnection, Target, TargetOptions } from './target.ts';
+import { COMPONENT, type RawConnection, type Target, type TargetOptions } from './target.ts';
 
 export const DOMAIN = 'capulet.lit';
 /** A day on which nothing happened. */
@@ -32,6 +32,7 @@ const VALUES: ConfigValues = {
   c2s: { isTlsRequired: false },
   accounts: { scramIterations: 1 },
   log: { level: 'silent' },
+  components: { [COMPONENT.domain]: { secret: COMPONENT.secret, title: 'The gateway' } },
 };
 
 /** Work is done at once, and little of it. */
@@ -129,6 +130,13 @@ export async function startMemoryTarget(options: TargetOptions = {}, store: Memo
       const { server, client } = memoryPair(target.connectionOptions);
       clients.add(client);
       runtime.accept(server);
+      await settle();
+      return new MemoryConnection(client);
+    },
+    async connectComponent() {
+      const { server, client } = memoryPair(target.connectionOptions);
+      clients.add(client);
+      runtime.components.accept(server);
       await settle();
       return new MemoryConnection(client);
     },

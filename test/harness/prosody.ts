@@ -2,7 +2,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { freePort, serverDirectory, startProcess } from './own-process.ts';
-import type { Target } from './target.ts';
+import { COMPONENT, type Target } from './target.ts';
 import { tcpTarget } from './tcp-target.ts';
 
 const DOMAIN = 'capulet.lit';
@@ -10,13 +10,14 @@ const DOMAIN = 'capulet.lit';
 export async function startProsody(): Promise<Target> {
   const directory = await serverDirectory('prosody');
   const port = await freePort();
+  const componentPort = await freePort();
   const file = join(directory, 'prosody.cfg.lua');
-  await writeFile(file, configuration(directory, port));
+  await writeFile(file, configuration(directory, port, componentPort));
   const { stop } = await startProcess({ command: 'prosody', args: ['--config', file, '-F'], directory, port });
-  return tcpTarget({ host: '127.0.0.1', port, domain: DOMAIN, stop });
+  return tcpTarget({ host: '127.0.0.1', port, domain: DOMAIN, componentPort, stop });
 }
 
-function configuration(directory: string, port: number): string {
+function configuration(directory: string, port: number, componentPort: number): string {
   return `
 data_path = "${directory}"
 pidfile = "${directory}/prosody.pid"
@@ -24,6 +25,8 @@ log = { warn = "*console" }
 interfaces = { "127.0.0.1" }
 c2s_ports = { ${port} }
 s2s_ports = {}
+component_ports = { ${componentPort} }
+component_interface = "127.0.0.1"
 http_ports = {}
 https_ports = {}
 modules_enabled = { "disco", "roster", "saslauth", "tls", "private", "blocklist", "carbons", "smacks", "csi", "version", "uptime", "time", "ping", "lastactivity", "register", "user_account_management", "offline", "register_ibr", "presence", "message", "iq", "c2s" }
@@ -35,5 +38,7 @@ registration_throttle_max = 1000000
 authentication = "internal_plain"
 storage = "internal"
 VirtualHost "${DOMAIN}"
+Component "${COMPONENT.domain}"
+  component_secret = "${COMPONENT.secret}"
 `;
 }

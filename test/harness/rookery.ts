@@ -1,8 +1,9 @@
 /** Our own server as a process: what the server in memory leaves out (threads, TCP, the store on disk) is all there. */
 import assert from 'node:assert/strict';
-import { resolve } from 'node:path';
+import { writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 import { freePort, serverDirectory, startProcess, type OwnProcess } from './own-process.ts';
-import type { Target } from './target.ts';
+import { COMPONENT, type Target } from './target.ts';
 import { tcpTarget } from './tcp-target.ts';
 
 const DOMAIN = 'capulet.lit';
@@ -10,12 +11,19 @@ const DOMAIN = 'capulet.lit';
 export async function startRookery(): Promise<Target> {
   const directory = await serverDirectory('rookery');
   const port = await freePort();
+  const componentPort = await freePort();
+  await writeFile(
+    join(directory, 'rookery.toml'),
+    `[components."${COMPONENT.domain}"]\nsecret = "${COMPONENT.secret}"\ntitle = "The gateway"\n`,
+  );
   const start: OwnProcess = {
     command: process.execPath,
     args: [resolve(import.meta.dirname, '../../src/main.ts'), 'serve'],
     directory,
     env: {
       ROOKERY_DATA_DIR: directory,
+      ROOKERY_CONFIG: join(directory, 'rookery.toml'),
+      ROOKERY_COMPONENT_PORT: String(componentPort),
       ROOKERY_DOMAIN: DOMAIN,
       ROOKERY_LISTEN: '127.0.0.1',
       ROOKERY_C2S_PORT: String(port),
@@ -35,7 +43,7 @@ export async function startRookery(): Promise<Target> {
     assert.deepEqual(errors, [], 'the server logs no error'); // a crash is one
   };
   const target: Target = {
-    ...tcpTarget({ host: '127.0.0.1', port, domain: DOMAIN, isOurs: true, stop: check }),
+    ...tcpTarget({ host: '127.0.0.1', port, domain: DOMAIN, componentPort, isOurs: true, stop: check }),
     async restarted() {
       await server.kill();
       server = await startProcess(start);

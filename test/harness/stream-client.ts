@@ -21,6 +21,8 @@ export interface StreamClientOptions {
   readonly domain: string;
   readonly captures: Captures;
   readonly log: Log;
+  /** Of the stream, if it is no client's: what is received is shown as a client's would be. */
+  readonly contentNs?: string;
   /** Lets the server finish what it is doing. */
   readonly settle: () => Promise<void>;
 }
@@ -38,6 +40,7 @@ export class StreamClient {
   readonly domain: string;
   protected readonly captures: Captures;
   private readonly log: Log;
+  private readonly contentNs: string;
   private readonly settle: () => Promise<void>;
   private readonly connection: RawConnection;
   private readonly inbox: StreamEvent[] = [];
@@ -49,11 +52,12 @@ export class StreamClient {
   /** Attributes of the server's latest stream header. */
   header: Readonly<Record<string, string>> = {};
 
-  constructor(connection: RawConnection, { name, domain, captures, log, settle }: StreamClientOptions) {
+  constructor(connection: RawConnection, { name, domain, captures, log, contentNs = 'jabber:client', settle }: StreamClientOptions) {
     this.name = name;
     this.domain = domain;
     this.captures = captures;
     this.log = log;
+    this.contentNs = contentNs;
     this.settle = settle;
     this.connection = connection;
     this.reader = this.newReader();
@@ -141,7 +145,7 @@ export class StreamClient {
     const all: Record<string, string | undefined> = {
       to: this.domain,
       version: '1.0',
-      xmlns: 'jabber:client',
+      xmlns: this.contentNs,
       'xmlns:stream': STREAMS,
       ...attrs,
     };
@@ -304,12 +308,13 @@ export class StreamClient {
   }
 
   private take(event: StreamEvent): void {
-    const response = event.kind === 'element' ? this.responder?.(this.withFrom(event.element)) : undefined;
+    const received = event.kind === 'element' ? this.withFrom(asClient(event.element, this.contentNs)) : undefined;
+    const response = received === undefined ? undefined : this.responder?.(received);
     if (response !== undefined) {
       this.write(response);
       return;
     }
-    this.inbox.push(event.kind === 'element' ? { kind: 'element', element: this.withFrom(event.element) } : event);
+    this.inbox.push(received === undefined ? event : { kind: 'element', element: received });
     this.wake?.();
   }
 
@@ -336,6 +341,12 @@ export class StreamClient {
     this.wake = undefined;
     if (!hasCome) this.fail(`${this.name} received nothing; expected${what()}`);
   }
+}
+
+function asClient(element: XmlElement, contentNs: string): XmlElement {
+  if (contentNs === 'jabber:client' || element.ns !== contentNs) return element;
+  const children = element.children.map((child) => (typeof child === 'string' ? child : asClient(child, contentNs)));
+  return { ...element, ns: 'jabber:client', children };
 }
 
 const MAX_LINE = 2_000;

@@ -16,6 +16,9 @@ export interface RawConnection {
   stall(): void;
 }
 
+/** The external component that servers under test know. XEP-0114 */
+export const COMPONENT = { domain: 'gateway.capulet.lit', secret: 'a plague o’ both your houses' };
+
 /** A server under test. */
 export interface Target extends AsyncDisposable {
   readonly domain: string;
@@ -26,6 +29,8 @@ export interface Target extends AsyncDisposable {
   /** True for our implementation: it is held to our choices, too, where the RFCs leave one. Default: as `isOwn`. */
   readonly isOurs?: boolean;
   connect(): Promise<RawConnection>;
+  /** A connection to where external components connect, and who may; undefined where it has none. XEP-0114 */
+  connectComponent?(): Promise<RawConnection>;
   createAccount(local: string, password: string): Promise<void>;
   removeAccount(local: string, password: string): Promise<void>;
   /** Resolves when the server has nothing left to do but wait; at once where that cannot be known. */

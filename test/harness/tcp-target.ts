@@ -13,6 +13,8 @@ export interface TcpTargetOptions {
   readonly host: string;
   readonly port: number;
   readonly domain: string;
+  /** Where external components connect. */
+  readonly componentPort?: number | undefined;
   /** Commands with `{user}`, `{domain}` and `{password}` as arguments; without them in-band registration is used. */
   readonly createCommand?: readonly string[] | undefined;
   readonly removeCommand?: readonly string[] | undefined;
@@ -32,6 +34,7 @@ export function tcpTarget(options: TcpTargetOptions): Target {
     isOurs: options.isOurs ?? false,
     isOwn: false,
     connect,
+    ...(options.componentPort === undefined ? {} : { connectComponent: () => connectSocket({ ...options, port: options.componentPort! }) }),
     async createAccount(user, password) {
       if (options.createCommand === undefined) await registerInBand(await connect(), { domain, user, password });
       else await runCommand(options.createCommand, { user, domain, password });
