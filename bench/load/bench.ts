@@ -47,6 +47,7 @@ export type Report =
   | { readonly kind: 'done' };
 
 const MAX_EXAMPLES = 5;
+const LOOK_AGAIN_MS = 2;
 
 export class Bench {
   readonly target: Target;
@@ -110,9 +111,14 @@ export class Bench {
     return this.counters[this.index]!;
   }
 
-  /** Waits until every thread is here. */
-  async barrier(): Promise<void> {
-    await this.reached({ kind: 'reached' });
+  /** Operations so far, of all threads. */
+  get countedByAll(): number {
+    return this.counters.reduce((sum, each) => sum + each, 0);
+  }
+
+  /** Waits until every thread is here; the moment when all went on, by `clockMs`. */
+  async barrier(): Promise<number> {
+    return this.reached({ kind: 'reached' });
   }
 
   /** What is counted while `work` runs, in all threads at once, is a section of the outcome. */
@@ -126,9 +132,13 @@ export class Bench {
     await this.reached({ kind: 'reached', ends: { latency: copy(latency), lateness: copy(lateness) } });
   }
 
-  /** A section of the time that the options say. */
+  /** A section of the time that the options say, or longer, until something was done at all. */
   timed(name: string, unit: string): Promise<void> {
-    return this.section({ name, unit }, () => pause(this.number('seconds') * 1_000));
+    const before = this.countedByAll;
+    return this.section({ name, unit }, async () => {
+      await pause(this.number('seconds') * 1_000);
+      await this.until(() => this.countedByAll > before);
+    });
   }
 
   /** Load that runs already goes on unmeasured, so that both sides are warm. */
@@ -156,19 +166,20 @@ export class Bench {
     this.fault('reordered', `${whose}: ${reordered} out of order`, reordered);
   }
 
-  /** Resolves when `isOver` is true, looking again whenever something may have changed; false when patience is at its end. */
-  async until(isOver: () => boolean): Promise<boolean> {
-    const deadline = performance.now() + this.number('patience') * 1_000;
+  /** Resolves when `isOver` is true, looking every few milliseconds; false when so many seconds have passed. */
+  async until(isOver: () => boolean, seconds = this.number('patience')): Promise<boolean> {
+    const deadline = performance.now() + seconds * 1_000;
     while (!isOver()) {
       if (performance.now() > deadline) return false;
-      await pause(5);
+      await pause(LOOK_AGAIN_MS);
     }
     return true;
   }
 
   /** Registers accounts that are not there (XEP-0077). Names are `local(index)`. */
-  async register(indices: readonly number[], local: (index: number) => string): Promise<void> {
-    const missing = indices.filter((index) => index >= this.number('registered'));
+  async register(indices: readonly number[], local: (index: number) => string = accountName): Promise<void> {
+    const registered = local === accountName ? this.number('registered') : 0;
+    const missing = indices.filter((index) => index >= registered);
     if (missing.length > 0) this.doing(`registering ${missing.length} accounts`);
     await inParallel(missing, this.number('width'), async (index) => {
       const client = await LoadClient.open(this.target, local(index));
@@ -200,9 +211,9 @@ export class Bench {
     return value;
   }
 
-  private reached(report: Report): Promise<void> {
+  private reached(report: Report): Promise<number> {
     return new Promise((resolve) => {
-      this.port.once('message', () => resolve());
+      this.port.once('message', (atMs: number) => resolve(atMs));
       this.port.postMessage(report);
     });
   }
@@ -214,6 +225,13 @@ export interface LogInOptions {
 }
 
 export const accountName = (index: number): string => `load${index}`;
+
+const CLOCK_OFFSET_MS = Number(process.hrtime.bigint()) / 1e6 - performance.now();
+
+/** Milliseconds of a clock that all threads share. */
+export function clockMs(): number {
+  return performance.now() + CLOCK_OFFSET_MS;
+}
 
 export function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));

@@ -175,7 +175,12 @@ export class LoadClient {
 
   /** XEP-0199. By the time it is answered the server has seen all that was sent before. */
   async ping(): Promise<void> {
-    await this.ask(`<iq type='get' id='ping' to='${this.target.domain}'><ping xmlns='urn:xmpp:ping'/></iq>`, /id=['"]ping['"]/);
+    await this.pingAnswer();
+  }
+
+  /** The same; everything that has come since the last `ask`, with the answer. */
+  pingAnswer(): Promise<string> {
+    return this.ask(`<iq type='get' id='ping' to='${this.target.domain}'><ping xmlns='urn:xmpp:ping'/></iq>`, /id=['"]ping['"]/);
   }
 
   /** Without a word, as when the network fails. */

@@ -1,7 +1,7 @@
 /** Runs a scenario in threads of its own, and measures: time, the server's CPU and memory, the generator's own CPU. */
 import { randomBytes } from 'node:crypto';
 import { Worker } from 'node:worker_threads';
-import { pause, type Assignment, type Counted, type Report, type SectionSpec } from './bench.ts';
+import { clockMs, pause, type Assignment, type Counted, type Report, type SectionSpec } from './bench.ts';
 import type { Target } from './client.ts';
 import { Histogram } from './histogram.ts';
 import type { FaultKind, Outcome, Section } from './outcome.ts';
@@ -151,7 +151,8 @@ class Coordinator {
       const pss = begins.memoryAfterSeconds === undefined ? 0 : pssBytes(this.pids);
       this.current = { spec: begins, pss, start: this.snapshot() };
     }
-    for (const worker of this.workers) worker.postMessage('go on');
+    const atMs = clockMs();
+    for (const worker of this.workers) worker.postMessage(atMs);
   }
 
   private async endSection(ends: readonly { readonly latency: Counted; readonly lateness: Counted }[]): Promise<void> {

@@ -14,7 +14,7 @@ export const idle: Scenario = {
   wantsFreshServer: true,
   async run(bench) {
     const mine = bench.share(bench.number('sessions'));
-    await bench.register(mine, accountName);
+    await bench.register(mine);
     const clients: LoadClient[] = [];
     const logIn = async (index: number): Promise<void> => {
       const client = await LoadClient.open(bench.target, accountName(index));

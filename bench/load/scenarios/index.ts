@@ -1,10 +1,32 @@
 /** The scenarios, in the order in which they are listed. A new one is a file here and a line below. */
 import type { Scenario } from '../scenario.ts';
+import { archive } from './archive.ts';
 import { chat } from './chat.ts';
+import { chatRate } from './chat-rate.ts';
+import { contacts } from './contacts.ts';
 import { idle } from './idle.ts';
 import { login } from './login.ts';
+import { offline } from './offline.ts';
+import { presenceBroadcast } from './presence-broadcast.ts';
+import { presenceStorm } from './presence-storm.ts';
+import { reconnect } from './reconnect.ts';
+import { register } from './register.ts';
+import { roster } from './roster.ts';
 
-export const SCENARIOS: readonly Scenario[] = [login, idle, chat];
+export const SCENARIOS: readonly Scenario[] = [
+  register,
+  login,
+  contacts,
+  idle,
+  chat,
+  chatRate,
+  roster,
+  presenceBroadcast,
+  presenceStorm,
+  offline,
+  archive,
+  reconnect,
+];
 
 /** Throws where there is none of that name. */
 export function scenarioNamed(name: string): Scenario {

@@ -12,7 +12,7 @@ export const login: Scenario = {
   },
   async run(bench) {
     const mine = bench.share(bench.number('accounts'));
-    await bench.register(mine, accountName);
+    await bench.register(mine);
     const logIn = async (index: number): Promise<void> => {
       const local = accountName(index);
       try {
