@@ -8,6 +8,7 @@ import nodeEndpoint from 'comlink/dist/esm/node-adapter.mjs';
 import { workerEntry, type WorkerEntry } from '../build/embedded.ts';
 import type { WorkerStatus } from '../core/server-status.ts';
 import { OperatorError } from '../kernel/errors.ts';
+import { allowCollecting } from './quiet-collector.ts';
 import type { ListeningPorts, MainControl, WorkerControl, WorkerStart } from './worker-control.ts';
 import { workerStatus, type AsyncControl, type WorkerHandle } from './worker-handle.ts';
 
@@ -71,6 +72,7 @@ export class ThreadWorker implements WorkerHandle {
     expose(main, nodeEndpoint(channel.port1));
     channel.port1.unref();
     const data: ThreadData = { start: makeStart(heartbeat), mainPort: channel.port2 };
+    allowCollecting();
     const thread = new Worker(entry.script, {
       ...entry.options,
       name: `worker-${this.index}`,

@@ -25,6 +25,7 @@ import { parseJid, type BareJid } from '../xmpp/jid.ts';
 import { NS } from '../xmpp/namespaces.ts';
 import { serverCommands } from './commands.ts';
 import { storeForDrill } from './drill.ts';
+import { LOOK_MS, ownHeap, QuietCollector } from './quiet-collector.ts';
 import { Runtime } from './runtime.ts';
 import type { Activity, ActorView, ListeningPorts, MainControl, WorkerControl, WorkerFigures, WorkerStart } from './worker-control.ts';
 
@@ -52,6 +53,7 @@ export class WorkerService implements WorkerControl {
   private runtime: Runtime | undefined;
   private tls: TlsContexts | undefined;
   private heartbeat: NodeJS.Timeout | undefined;
+  private collecting: NodeJS.Timeout | undefined;
 
   constructor(options: WorkerServiceOptions) {
     const { start, main, clock = systemClock } = options;
@@ -71,6 +73,7 @@ export class WorkerService implements WorkerControl {
     this.kernel.onSliceEnd(() => this.flushQueue.flush());
     this.admission = new Admission(admissionLimits(start.config), clock);
     this.beat();
+    this.collectWhenQuiet();
   }
 
   async start(): Promise<void> {
@@ -248,6 +251,7 @@ export class WorkerService implements WorkerControl {
     await this.kernel.drain(this.config.stopMs, ['c2s', 'host', 'account']);
     this.kernel.close();
     clearInterval(this.heartbeat);
+    clearInterval(this.collecting);
     if (this.options.store === undefined) await this.store?.close();
     this.logger.flush();
   }
@@ -298,6 +302,14 @@ export class WorkerService implements WorkerControl {
     const cell = new BigInt64Array(this.options.start.heartbeat);
     this.heartbeat = setInterval(() => void Atomics.add(cell, 0, 1n), HEARTBEAT_MS);
     this.heartbeat.unref();
+  }
+
+  private collectWhenQuiet(): void {
+    const heap = ownHeap();
+    if (heap === undefined) return;
+    const collector = new QuietCollector(heap);
+    this.collecting = setInterval(() => collector.look(), LOOK_MS);
+    this.collecting.unref();
   }
 }
 
