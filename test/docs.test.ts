@@ -7,6 +7,7 @@ import { globSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { test } from 'node:test';
 import { describeCommands } from '../src/cli/program.ts';
+import { C2S_SPECS } from '../src/c2s/features.ts';
 import { describeExitCodes } from '../src/cli/exit.ts';
 import { describeComponentOptions, describeHostOptions, describeModuleOptions, describeOptions } from '../src/config/describe.ts';
 import { ALL_OPTIONS } from '../src/config/load.ts';
@@ -30,9 +31,9 @@ const GENERATED: Readonly<Record<string, () => string>> = {
   specs: describeSpecs,
 };
 
-/** What modules declare to implement, one row per specification. */
+/** What modules, and the client role, declare to implement, one row per specification. */
 function describeSpecs(): string {
-  const rows = MODULES.flatMap(({ name, implements: specs }) =>
+  const rows = [...MODULES, { name: 'c2s', implements: C2S_SPECS }].flatMap(({ name, implements: specs }) =>
     specs.map(({ spec, version, status, note }) => `| ${spec} | ${version} | ${status} | ${note ?? ''} | \`${name}\` |`),
   );
   return ['| Specification | Version | Status | Note | Module |', '| --- | --- | --- | --- | --- |', ...rows.sort()].join('\n');

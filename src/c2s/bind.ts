@@ -22,7 +22,8 @@ export function wait_for_bind(c: Connection, event: C2sMessage | KernelEvent, ot
   if (event.kind !== 'element') return otherwise();
   if (event.ns === NS_SM) return manageBeforeBind(c, event, 'wait_for_bind');
   if (event.ns !== NS.client || (event.name !== 'iq' && event.name !== 'message' && event.name !== 'presence')) {
-    return c.fail('unsupported-stanza-type'); // RFC 6120 §4.9.3.24
+    // "any further <authenticate> element MUST result in a stream error": XEP-0388 §Multiple Authentication
+    return c.fail(event.ns === NS.sasl || event.ns === NS.sasl2 ? 'policy-violation' : 'unsupported-stanza-type'); // RFC 6120 §4.9.3.24
   }
   if (event.name !== 'iq') return c.fail('not-authorized'); // §7.1: no stanza before binding
   const id = attributeOf(event, 'id');

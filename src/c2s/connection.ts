@@ -25,7 +25,7 @@ import { NS } from '../xmpp/namespaces.ts';
 import type { Stanza } from '../xmpp/stanza.ts';
 import type { StreamCondition } from '../xmpp/stream-error.ts';
 import type { Given } from './given.ts';
-import type { Login } from './login.ts';
+import type { Login, SaslOffer } from './login.ts';
 import type { StreamManagement } from './stream-management.ts';
 
 /** ejabberd's names for the same states, and four it does not name. */
@@ -35,6 +35,8 @@ export type C2sState =
   /** `<proceed/>` is sent, the TLS handshake is under way. */
   | 'wait_for_tls'
   | 'wait_for_sasl_response'
+  /** Who it is, or says it is, is known; the account sees to the rest of the login. XEP-0388 */
+  | 'wait_for_login'
   | 'wait_for_bind'
   | 'session_established'
   /** The account actor was restarted or is gone with its worker; the session is being brought to it or its successor. */
@@ -123,7 +125,11 @@ export class Connection {
   /** Whether a header of ours is out since the last restart: errors need one before them. */
   isHeaderSent = false;
   isAuthenticated = false;
+  /** What was advertised on this stream, until somebody has logged in. */
+  offer: SaslOffer | undefined = undefined;
   login: Login | undefined = undefined;
+  /** Namespace of the SASL profile that the client has begun with: it stays with that. */
+  profile: string | undefined = undefined;
   /** What the login proved. */
   account: { readonly jid: Jid; readonly mechanism: string; readonly isAnonymous: boolean } | undefined = undefined;
   /** Guesses at a password, and attempts that did not come to one. */
@@ -180,14 +186,15 @@ export class Connection {
   }
 
   /** Of a session that is to be, with a fresh id. */
-  makeIdentity(): SessionIdentity {
+  makeIdentity(mechanism = this.account!.mechanism, client?: string): SessionIdentity {
     return {
       sid: makeSessionId(),
       connection: this.turn.self,
       remoteAddress: this.link.transport.remoteAddress,
       isSecure: this.isSecure,
-      mechanism: this.account!.mechanism,
+      mechanism,
       boundAtMs: this.turn.now,
+      ...(client === undefined ? {} : { client }),
     };
   }
 

@@ -1,16 +1,39 @@
 /** `<stream:features/>`. RFC 6120 §4.3.2 */
+import type { Implements } from '../core/module.ts';
+import { channelBindingTypes } from '../sasl/mechanism.ts';
 import { el, type Element } from '../xml/element.ts';
 import { serialize } from '../xml/serialize.ts';
 import { NS } from '../xmpp/namespaces.ts';
 import type { Connection } from './connection.ts';
-import { saslOffer } from './login.ts';
+import { makeOffer, type SaslOffer } from './login.ts';
+import { UPGRADES, UPGRADE_NS } from './wish.ts';
 import { NS_SM } from '../stream/stream-management.ts';
+
+/** What the client role obeys beside what modules do. */
+export const C2S_SPECS: readonly Implements[] = [
+  { spec: 'XEP-0178', version: '1.2', status: 'partial', note: 'of clients' },
+  { spec: 'XEP-0198', version: '1.6.3', status: 'complete', note: 'inline with SASL2 and Bind 2, too' },
+  { spec: 'XEP-0386', version: '1.1.0', status: 'complete', note: 'the resource is the same for the same client' },
+  { spec: 'XEP-0388', version: '1.0.4', status: 'complete', note: 'no early data, which Node does not take; no second factor' },
+  { spec: 'XEP-0440', version: '1.0.0', status: 'complete' },
+  { spec: 'XEP-0474', version: '0.5.0', status: 'complete' },
+  { spec: 'XEP-0478', version: '0.2.0', status: 'complete' },
+  { spec: 'XEP-0480', version: '0.2.0', status: 'complete', note: 'SCRAM-SHA-256 and SCRAM-SHA-512' },
+  {
+    spec: 'XEP-0484',
+    version: '0.2.0',
+    status: 'complete',
+    note: 'HT-SHA-256 with NONE, ENDP and EXPR; another token with each login; no early data',
+  },
+  { spec: 'XEP-0515', version: '0.1.0', status: 'complete' },
+];
 
 const LIMITS = 'urn:xmpp:stream-limits:0';
 const CHANNEL_BINDING = 'urn:xmpp:sasl-cb:0';
 
-export function featuresXml(c: Connection): string {
-  const features = c.isAuthenticated ? afterLogin(c) : beforeLogin(c);
+/** @param isBound there is a session already. XEP-0388 §Success */
+export function featuresXml(c: Connection, isBound = false): string {
+  const features = c.isAuthenticated ? afterLogin(c, isBound) : beforeLogin(c);
   return `<stream:features>${features.map((feature) => serialize(feature, NS.client)).join('')}</stream:features>`;
 }
 
@@ -20,17 +43,40 @@ function beforeLogin(c: Connection): Element[] {
   const isTlsMissing = !c.isSecure && config.c2s.isTlsRequired;
   if (!c.isSecure) features.push(el('starttls', NS.tls, {}, isTlsMissing ? el('required', NS.tls) : undefined)); // §5.4.1
   if (isTlsMissing) return features;
-  const offer = saslOffer(c);
-  features.push(el('mechanisms', NS.sasl, {}, ...offer.mechanisms.map((name) => el('mechanism', NS.sasl, {}, name)))); // §6.4.1
-  if (offer.channelBindings.length > 0) {
-    const types = offer.channelBindings.map((type) => el('channel-binding', CHANNEL_BINDING, { type }));
+  const offer = (c.offer = makeOffer(c));
+  features.push(
+    el('mechanisms', NS.sasl, {}, ...offer.offered.map((name) => el('mechanism', NS.sasl, {}, name))),
+    authentication(c, offer),
+  ); // §6.4.1
+  const bindings = channelBindingTypes(offer.offered, offer.channelBindings);
+  if (bindings.length > 0) {
+    const types = bindings.map((type) => el('channel-binding', CHANNEL_BINDING, { type }));
     features.push(el('sasl-channel-binding', CHANNEL_BINDING, {}, ...types)); // XEP-0440 §3
   }
   features.push(...moduleFeatures(c), limits(c));
   return features;
 }
 
-function afterLogin(c: Connection): Element[] {
+/** XEP-0388 §SASL mechanism negotiation */
+function authentication(c: Connection, { offered, tokenMechanisms }: SaslOffer): Element {
+  const named = (ns: string, names: readonly string[]): Element[] => names.map((name) => el('mechanism', ns, {}, name));
+  const features = new Set([...c.host!.bindFeatures.map(({ feature }) => feature), NS_SM]);
+  const bind = el(
+    'bind',
+    NS.bind2,
+    {},
+    el('inline', NS.bind2, {}, ...Array.from(features, (feature) => el('feature', NS.bind2, { var: feature }))), // XEP-0386 §Discovering support
+  );
+  // No `tls-0rtt`: Node accepts no early data. XEP-0484 §3.1
+  const fast = tokenMechanisms.length > 0 && el('fast', NS.fast, {}, ...named(NS.fast, tokenMechanisms));
+  const hasPasswords = offered.some((name) => name.startsWith('SCRAM-'));
+  const upgrades = hasPasswords ? Object.keys(UPGRADES).map((name) => el('upgrade', UPGRADE_NS, {}, name)) : []; // XEP-0480 §2.1
+  const inline = el('inline', NS.sasl2, {}, bind, el('sm', NS_SM), fast); // XEP-0198 §SASL2
+  return el('authentication', NS.sasl2, {}, ...named(NS.sasl2, offered), inline, ...upgrades);
+}
+
+function afterLogin(c: Connection, isBound: boolean): Element[] {
+  if (isBound) return [el('sm', NS_SM), ...moduleFeatures(c), limits(c)];
   // `session` did its work in RFC 3921; clients that still ask for it are told it is optional.
   const session = el('session', NS.session, {}, el('optional', NS.session));
   return [el('bind', NS.bind), session, el('sm', NS_SM), ...moduleFeatures(c), limits(c)]; // XEP-0198 §2

@@ -2,9 +2,10 @@
  * The client connection: RFC 6120's negotiation and a bound session, one function per state.
  *
  *   wait_for_stream ─► wait_for_feature_request ─► wait_for_sasl_response ─► wait_for_stream (again)
- *                        │        ▲                                               │
- *                        ▼        │ (restart)                                     ▼
- *                      wait_for_tls                                         wait_for_bind ─► session_established
+ *                        │        ▲         │              │                      │
+ *                        ▼        │         │ (SASL2)      │                      ▼
+ *                      wait_for_tls         └──► wait_for_login ──────────► wait_for_bind ─► session_established
+ *                                                      └──────────────────────────────────────────▲
  *
  * Writes to the link leave at once, not with the turn, so each state function writes last.
  */
@@ -26,6 +27,7 @@ import { abortLogin, continueLogin, startLogin } from './login.ts';
 import { closing, wait_for_unbind } from './leaving.ts';
 import { recoverSession, wait_for_account } from './lost-account.ts';
 import { session_established } from './session.ts';
+import { authenticate, wait_for_login } from './sasl2.ts';
 import { NS_SM } from '../stream/stream-management.ts';
 import { manageBeforeBind } from './stream-management.ts';
 import { dropSlowConsumer } from './to-client.ts';
@@ -52,6 +54,7 @@ const wait_for_stream: Handler = (c, event) => {
   if (host === undefined) return c.fail('host-unknown'); // §4.9.3.6
   if (c.host !== undefined && c.host !== host) return c.fail('not-authorized'); // the address is frozen with the first header
   c.host = host;
+  if (from !== undefined && from.domain !== host.domain) return c.fail('invalid-from'); // §4.9.3.9, XEP-0388 §SASL mechanism negotiation
   if (!isSupportedVersion(header.version)) return c.fail('unsupported-version'); // §4.7.5, §4.9.3.25
   c.openStream();
   c.link.write(featuresXml(c));
@@ -63,8 +66,13 @@ const wait_for_feature_request: Handler = (c, event) => {
   if (event.kind === 'task') return answerEarlyIq(c, event);
   if (event.kind !== 'element') return stay(c, event, 'wait_for_feature_request');
   if (event.ns === NS.tls && event.name === 'starttls') return startTls(c);
-  if (event.ns === NS.sasl && event.name === 'auth') return startLogin(c, event);
-  if (event.ns === NS.sasl && event.name === 'abort') return abortLogin(c);
+  if (event.ns === NS.sasl || event.ns === NS.sasl2) {
+    // What one profile has begun the other does not go on with.
+    if ((c.profile ??= event.ns) !== event.ns) return c.fail('policy-violation', 'protocol_error', 'one stream, one profile of SASL');
+    if (event.ns === NS.sasl2) return authenticate(c, event);
+    if (event.name === 'auth') return startLogin(c, event);
+    if (event.name === 'abort') return abortLogin(c);
+  }
   if (event.ns === NS.client && event.name === 'iq') return earlyIq(c, event);
   if (event.ns === NS_SM) return manageBeforeBind(c, event, 'wait_for_feature_request');
   return c.fail(isStanzaName(event) ? 'not-authorized' : 'unsupported-stanza-type'); // RFC 6120 §4.9.3.12, §4.9.3.24
@@ -198,6 +206,7 @@ export const c2sMachine = defineMachine<C2sState, Connection, C2sMessage, C2sArg
     wait_for_feature_request: inTurn(wait_for_feature_request),
     wait_for_tls: inTurn(wait_for_tls),
     wait_for_sasl_response: inTurn(wait_for_sasl_response),
+    wait_for_login: inTurn((c, event) => wait_for_login(c, event, () => stay(c, event, 'wait_for_login'))),
     wait_for_bind: inTurn((c, event) => wait_for_bind(c, event, () => stay(c, event, 'wait_for_bind'))),
     session_established: inTurn((c, event) => session_established(c, event, () => stay(c, event, 'session_established'))),
     wait_for_account: inTurn((c, event) => wait_for_account(c, event, () => stay(c, event, 'wait_for_account'))),

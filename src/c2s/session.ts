@@ -28,7 +28,7 @@ import {
 import { toClient } from './to-client.ts';
 
 /** XEP-0352 */
-const NS_CSI = 'urn:xmpp:csi:0';
+export const NS_CSI = 'urn:xmpp:csi:0';
 /** Addresses with directed presence that survive the loss of the account actor. */
 const MAX_DIRECTED = 1_000;
 /** How often a connection looks whether it may answer `drain`, if its transport does not say so earlier. */
@@ -106,7 +106,7 @@ function fromClient(c: Connection, frame: Frame): C2sState {
       c.link.request(1);
       return 'session_established';
     }
-    return c.fail(ns === NS.sasl || ns === NS.tls ? 'policy-violation' : 'unsupported-stanza-type'); // RFC 6120 §4.9.3.24
+    return c.fail(ns === NS.sasl || ns === NS.sasl2 || ns === NS.tls ? 'policy-violation' : 'unsupported-stanza-type'); // RFC 6120 §4.9.3.24
   }
   if (!isOwnFrom(c, frame)) return c.fail('invalid-from'); // RFC 6120 §8.1.2.1
   if (session.given.isFull) return c.closeFor('account_unreachable'); // more than it gave credit for

@@ -13,7 +13,7 @@ import { NS } from '../xmpp/namespaces.ts';
 import type { Condition } from '../xmpp/stanza-error.ts';
 import { streamErrorElement } from '../xmpp/stream-error.ts';
 import { askTaken, RESEND_MS } from './to-account.ts';
-import { beginSession, type C2sState, type Connection } from './connection.ts';
+import { beginSession, type Beginning, type C2sState, type Connection } from './connection.ts';
 import { Given } from './given.ts';
 
 /** Stanzas, or time, after which the client is asked what it has got. */
@@ -64,7 +64,7 @@ export class StreamManagement {
 }
 
 /** xs:positiveInteger, as far as anybody means it. */
-function parseSeconds(text: string): number | undefined {
+export function parseSeconds(text: string): number | undefined {
   return /^[0-9]{1,9}$/.test(text) && Number(text) > 0 ? Number(text) : undefined;
 }
 
@@ -110,8 +110,12 @@ function nextFrame(c: Connection): C2sState {
 
 /** §6 */
 export function failed(c: Connection, condition: Condition, h?: number): void {
+  c.link.write(failedXml(condition, h));
+}
+
+export function failedXml(condition: Condition, h?: number): string {
   const count = h === undefined ? undefined : String(h % COUNT_RANGE);
-  c.link.write(serialize(el('failed', NS_SM, { h: count }, el(condition, NS.stanzaErrors)), NS.client));
+  return serialize(el('failed', NS_SM, { h: count }, el(condition, NS.stanzaErrors)), NS.client);
 }
 
 function enable(c: Connection, frame: Frame): C2sState {
@@ -168,14 +172,19 @@ export function enableAnswered(c: Connection, event: Extract<KernelEvent, { kind
     failed(c, 'internal-server-error');
     return state;
   }
-  sm.isOn = true;
-  sm.token = answer.token;
-  const location = c.environment.config.c2s.resumeLocation;
-  const attrs = answer.token === undefined ? {} : { id: answer.token, resume: 'true', max: String(answer.maxSeconds), location };
-  c.link.write(serialize(el('enabled', NS_SM, attrs), NS.client));
+  c.link.write(enabledXml(c, sm, answer));
   if (c.isAckPending) writeAck(c, sm);
   c.isAckPending = false;
   return state;
+}
+
+/** It is on, and this says so. */
+export function enabledXml(c: Connection, sm: StreamManagement, { token, maxSeconds }: Extract<SmAnswer, { ok: true }>): string {
+  sm.isOn = true;
+  sm.token = token;
+  const location = c.environment.config.c2s.resumeLocation;
+  const attrs = token === undefined ? {} : { id: token, resume: 'true', max: String(maxSeconds), location };
+  return serialize(el('enabled', NS_SM, attrs), NS.client);
 }
 
 /** What the client is told of its own stanzas. §4 */
@@ -215,7 +224,7 @@ function acknowledged(c: Connection, frame: Frame, sm: StreamManagement): C2sSta
 }
 
 /** §6 */
-function failTooHigh(c: Connection, h: number, sent: number): C2sState {
+export function failTooHigh(c: Connection, h: number, sent: number): C2sState {
   const detail = el('handled-count-too-high', NS_SM, { h: String(h), 'send-count': String(sent) });
   const error = streamErrorElement('undefined-condition', `You acknowledged ${h} stanzas, but you were sent ${sent}.`, detail);
   const inner = error.children.map((child) => (typeof child === 'string' ? child : serialize(child, NS.client))).join('');
@@ -321,13 +330,23 @@ export function resumeAnswered(c: Connection, event: Extract<KernelEvent, { kind
     if (answer.condition === 'handled-count-too-high') return failTooHigh(c, answer.h, answer.sent % COUNT_RANGE);
     return resumeFailed(c, answer.condition, answer.h);
   }
-  const { account, resource, taken, base, seq } = answer;
+  const { beginning, xml } = resumed(c, identity, c.previd!, answer);
+  return beginSession(c, beginning, xml);
+}
+
+/** The session that was taken up again, and what says so. §5 */
+export function resumed(
+  c: Connection,
+  identity: SessionIdentity,
+  token: string,
+  { account, resource, taken, base, seq }: Extract<ResumeAnswer, { ok: true }>,
+): { readonly beginning: Beginning; readonly xml: string } {
   const sm = new StreamManagement(base, true, undefined);
   sm.isOn = true;
-  sm.token = c.previd;
+  sm.token = token;
   sm.told = sm.saved = taken;
   sm.requestedSeq = seq;
-  const resumed = `<resumed xmlns='${NS_SM}' previd='${escapeAttr(c.previd!)}' h='${countOf(taken - base)}'/>`;
   c.environment.counters.resumed++;
-  return beginSession(c, { identity, account, resource, given: new Given(taken), sm, seq }, resumed);
+  const xml = `<resumed xmlns='${NS_SM}' previd='${escapeAttr(token)}' h='${countOf(taken - base)}'/>`;
+  return { beginning: { identity, account, resource, given: new Given(taken), sm, seq }, xml };
 }

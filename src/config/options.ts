@@ -341,6 +341,26 @@ export const OPTIONS = {
       doc: 'Iterations with which passwords set from now on are hashed (RFC 7677 §4).',
       reload: 'now',
     }),
+    tokenLifetimeMs: option('ROOKERY_TOKEN_LIFETIME', 'accounts.token_lifetime', orOff(duration({ min: 60_000, max: 366 * 86_400_000 })), {
+      default: 21 * 86_400_000,
+      doc: 'How long a client that stays away may come back with a token in place of the password (XEP-0484); `off` gives none.',
+      reload: 'new connections',
+    }),
+    clientRetentionMs: option(
+      'ROOKERY_CLIENT_RETENTION',
+      'accounts.client_retention',
+      duration({ min: 3_600_000, max: 3_660 * 86_400_000 }),
+      {
+        default: 90 * 86_400_000,
+        doc: 'How long a client that stays away is kept in the list of an account’s clients (XEP-0494).',
+        reload: 'now',
+      },
+    ),
+    areClientsNamed: option('ROOKERY_CLIENT_NAMES', 'accounts.client_names', flag(), {
+      default: true,
+      doc: 'Whether that list keeps the names of software and device that clients tell.',
+      reload: 'now',
+    }),
     maxOfflineMessages: option('ROOKERY_OFFLINE_MESSAGES', 'accounts.offline_messages', count({ max: 1_000_000 }), {
       default: 1_000,
       doc: 'Messages kept for an account while it is offline; further ones are refused to their senders.',

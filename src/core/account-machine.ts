@@ -20,6 +20,7 @@ import { isRequest } from './delivery.ts';
 import { comeBack } from './giving.ts';
 import type { ScramRecord } from '../sasl/scram-record.ts';
 import type { Loaded } from './image.ts';
+import { logIn, refuseLogin } from './log-in.ts';
 import { takeIn } from './loading.ts';
 import { salvage } from './salvage.ts';
 import { operate, refuseOperation } from './operate.ts';
@@ -207,6 +208,9 @@ function active(account: Account, event: AccountEvent, turn: Turn<AccountMessage
     case 'bind':
       bind(account, event);
       break;
+    case 'log_in':
+      logIn(account, event);
+      break;
     case 'attach':
       attach(account, event);
       break;
@@ -364,6 +368,14 @@ function absent(account: Account, event: AccountEvent): AccountState {
       if (event.kind === 'bind') bind(account, event);
       else attach(account, event);
       return account.finish('active', event);
+    case 'log_in':
+      if (!event.isAnonymous) {
+        refuseLogin(account, event);
+        break;
+      }
+      account.isTemporary = true;
+      logIn(account, event);
+      return account.finish('active', event);
     case 'unbind':
       if (event.replyTo !== undefined) turn.reply(event.replyTo, true);
       break;
@@ -425,7 +437,7 @@ function change(account: Account, event: Extract<AccountMessage, { kind: 'set_cr
   }
   const { isEnabled } = event;
   const ban = isEnabled || event.ban === undefined ? undefined : { ...event.ban, atMs: account.now };
-  account.row = { createdAtMs: account.row?.createdAtMs ?? account.now, isEnabled, ban };
+  account.row = { createdAtMs: account.now, ...account.row, isEnabled, ban };
   account.put(ACCOUNTS, [], account.row);
   if (!isEnabled) closeAll(account, 'account_disabled');
 }

@@ -1,7 +1,7 @@
 /** How sessions come to an account and leave it: binding, coming back after a loss, being closed. */
 import type { ActorRef, ReplyTo } from '../kernel/actor.ts';
 import type { Account } from './account.ts';
-import type { Attach, Bind, BindAnswer, CloseReason, Unbind } from './messages.ts';
+import type { Attach, Bind, BindAnswer, CloseReason, SessionIdentity, Unbind } from './messages.ts';
 import { randomResource } from './resource.ts';
 import { expiryTimer } from './ending.ts';
 import { Session } from './session.ts';
@@ -12,39 +12,56 @@ export function bind(account: Account, { identity, resource, replyTo, isAnonymou
     refuse(account, replyTo, 'not-allowed');
     return;
   }
+  const session = openSession(account, identity, resource);
+  if (typeof session === 'string') {
+    refuse(account, replyTo, session);
+    return;
+  }
+  welcome(account, replyTo, session, true);
+  account.host.hooks.emit('session_opened', account, session);
+}
+
+/**
+ * A session for that connection; whoever wants one has been let in. Modules are to be told of it when it has been answered for.
+ *
+ * @param wanted normalised; undefined lets the server choose.
+ * @returns why there can be none.
+ */
+export function openSession(
+  account: Account,
+  identity: SessionIdentity,
+  wanted: string | undefined,
+): Session | 'conflict' | 'resource-constraint' {
   // One whose answer did not reach the connection in time: a connection has one session.
   const forgotten = sessionOf(account, identity.connection);
   if (forgotten !== undefined) account.dropSession(forgotten, 'client_gone');
-  let wanted = resource ?? randomResource();
-  const holder = account.session(wanted);
-  if (holder !== undefined) {
-    switch (account.host.config.c2s.resourceConflict) {
-      case 'refuse': // RFC 6120 §7.7.2.2
-        if (holder.connection === undefined) {
-          account.close(holder, 'conflict'); // nobody is there to be disturbed
-          break;
-        }
-        refuse(account, replyTo, 'conflict');
-        return;
-      case 'rename':
-        wanted = randomResource();
-        break;
-      case 'replace':
-        account.close(holder, 'conflict');
-        break;
-    }
-  }
+  const resource = freeResource(account, wanted ?? randomResource());
+  if (resource === undefined) return 'conflict'; // RFC 6120 §7.7.2.2
   if (account.sessionCount >= account.host.config.limits.sessionsPerAccount) dropOldestDetached(account);
-  if (account.sessionCount >= account.host.config.limits.sessionsPerAccount) {
-    refuse(account, replyTo, 'resource-constraint'); // RFC 6120 §7.6.2.1
-    return;
-  }
-  const jid = account.jid.withResource(wanted);
+  if (account.sessionCount >= account.host.config.limits.sessionsPerAccount) return 'resource-constraint'; // RFC 6120 §7.6.2.1
+  const jid = account.jid.withResource(resource);
   if (jid === undefined) throw new Error('a resource was not normalised');
   const session = new Session(identity, jid);
   account.addSession(session);
-  welcome(account, replyTo, session, true);
-  account.host.hooks.emit('session_opened', account, session);
+  session.isDirty = true;
+  return session;
+}
+
+/** The resource that is to be, after whoever has it was dealt with; undefined where it cannot be had. */
+function freeResource(account: Account, wanted: string): string | undefined {
+  const holder = account.session(wanted);
+  if (holder === undefined) return wanted;
+  switch (account.host.config.c2s.resourceConflict) {
+    case 'refuse':
+      if (holder.connection !== undefined) return undefined;
+      account.close(holder, 'conflict'); // nobody is there to be disturbed
+      return wanted;
+    case 'rename':
+      return randomResource();
+    case 'replace':
+      account.close(holder, 'conflict');
+      return wanted;
+  }
 }
 
 /** The connection found its account restarted or gone (its worker died) and brings the session back. */
@@ -128,7 +145,8 @@ function dropOldestDetached(account: Account): void {
   if (oldest !== undefined) account.dropSession(oldest, 'conflict');
 }
 
-function isWelcome({ isTemporary, row }: Account, isAnonymous: boolean): boolean {
+/** Whether a client of the account may have a session. */
+export function isWelcome({ isTemporary, row }: Account, isAnonymous: boolean): boolean {
   return isAnonymous ? isTemporary : (row?.isEnabled ?? false);
 }
 

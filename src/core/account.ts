@@ -13,7 +13,7 @@ import type { BareJid, Jid } from '../xmpp/jid.ts';
 import { isDurable } from '../xmpp/message-content.ts';
 import { StanzaError } from '../xmpp/stanza-error.ts';
 import { errorAnswer, type Stanza } from '../xmpp/stanza.ts';
-import { CREDENTIALS, loadCredentials, type AccountRow } from './accounts.ts';
+import { ACCOUNTS, CREDENTIALS, loadCredentials, type AccountRow } from './accounts.ts';
 import { catchUp, handOver } from './catch-up.ts';
 import type { ScramRecord } from '../sasl/scram-record.ts';
 import { closeCondition } from './closing.ts';
@@ -118,6 +118,8 @@ export class Account implements AccountContext {
   storeFailedAtMs = -Infinity;
   /** See `store-trouble.ts`. */
   isStoreFailing = false;
+  /** Grows with every change to what is known of clients: what was read before is out of date. */
+  clientChanges = 0;
   private resendFrom = Infinity;
   /** Empty until the account is loaded. */
   log = new AccountLog({ state: undefined, tail: [] });
@@ -445,7 +447,22 @@ export class Account implements AccountContext {
   }
 
   setCredentials(scram: readonly ScramRecord[]): void {
+    const { row } = this;
+    if (row !== undefined) {
+      this.row = { ...row, passwordNumber: (row.passwordNumber ?? 0) + 1 };
+      this.put(ACCOUNTS, [], this.row);
+      this.clientChanges++;
+    }
+    const hashes = new Set(scram.map(({ hash }) => hash));
+    for (const { hash } of this.scram ?? []) if (!hashes.has(hash)) this.delete(CREDENTIALS, [hash]); // of another password
     this.scram = scram;
+    for (const record of scram) this.put(CREDENTIALS, [record.hash], record);
+  }
+
+  /** Further stored forms of the same password. */
+  addCredentials(scram: readonly ScramRecord[]): void {
+    const others = this.scram?.filter(({ hash }) => !scram.some((record) => record.hash === hash));
+    if (others !== undefined) this.scram = [...others, ...scram];
     for (const record of scram) this.put(CREDENTIALS, [record.hash], record);
   }
 

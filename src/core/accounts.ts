@@ -10,6 +10,8 @@ import type { BareJid } from '../xmpp/jid.ts';
 export interface AccountRow {
   readonly createdAtMs: number;
   readonly isEnabled: boolean;
+  /** How often the password was changed; undefined: never. What was given to clients before is void. */
+  readonly passwordNumber?: number;
   /** Only where it is disabled. */
   readonly ban?: Ban | undefined;
 }

@@ -10,7 +10,13 @@ import type { AccountContext } from './context.ts';
 import { shownStanza } from './drafts.ts';
 import { carbon, send } from './giving.ts';
 import type { Item } from './outbound.ts';
-import type { Session } from './session.ts';
+import type { Session, SessionSlot } from './session.ts';
+
+/**
+ * Its client looks into the archive for what came while it was away: what the archive shows is not given to it a second time, and waits
+ * for nobody any more. XEP-0386 §Performing the bind
+ */
+export const READS_ARCHIVE: SessionSlot<boolean> = { name: 'reads_archive', initial: () => false, isKept: true };
 
 /** Stanzas handed over at a time. */
 const CHUNK = 50;
@@ -153,11 +159,13 @@ function leaveToOthers(account: Account, session: Session): void {
   handOver(account, session);
 }
 
-/** Makes an item what its session is to see; takes it out where the entry is gone or says nothing any more. */
+/** Makes an item what its session is to see; takes it out where the entry is gone or says nothing any more, or nothing new. */
 function show(account: Account, session: Session, item: Item, entry: LogEntry | undefined): void {
-  if (entry === undefined || entry.isTombstone) {
+  const { pending } = account;
+  const isKnown = entry?.isArchived === true && pending.has(item.position) && session.get(READS_ARCHIVE);
+  if (entry === undefined || entry.isTombstone || isKnown) {
     session.outbound.forget(item);
-    if (account.pending.remove(item.position)) account.delete(PENDING, [item.position]);
+    if (pending.remove(item.position)) account.delete(PENDING, [item.position]);
     return;
   }
   const shown = shownStanza(account, entry.stanza, entry);

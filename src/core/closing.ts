@@ -6,6 +6,7 @@ import type { CloseReason } from './messages.ts';
 const CONDITIONS: Partial<Record<CloseReason, StreamCondition>> = {
   account_disabled: 'not-authorized',
   account_removed: 'not-authorized', // XEP-0077 §3.2
+  client_revoked: 'not-authorized',
   conflict: 'conflict',
   crashed_too_often: 'internal-server-error',
   account_unreachable: 'internal-server-error',

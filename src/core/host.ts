@@ -9,7 +9,7 @@ import type { ServiceDomain } from './service.ts';
 import { CORE } from './core-hooks.ts';
 import { HostSettings } from './host-settings.ts';
 import { HookTable, type PushGuard, type RouteGuard } from './hooks.ts';
-import type { AccountSlot, Identity, IqHandler, ModuleSpec } from './module.ts';
+import type { AccountSlot, BindFeature, Identity, IqHandler, ModuleSpec } from './module.ts';
 import type { AccountOperation } from './operations.ts';
 
 /** What is not archived goes all the same; see `log/trim.ts`. */
@@ -39,6 +39,7 @@ export class Host {
   readonly guards: readonly PushGuard[];
   readonly routeGuards: readonly RouteGuard[];
   private readonly doorkeepers: readonly NonNullable<ModuleSpec['toHost']>[];
+  readonly bindFeatures: readonly BindFeature[];
   private readonly archivist: ModuleSpec['archives'];
   private readonly retains: ModuleSpec['retains'];
   /** Handlers by type, name and namespace of the payload, for each place they can be asked. */
@@ -65,6 +66,7 @@ export class Host {
     this.guards = modules.flatMap(({ guardsPush }) => guardsPush ?? []);
     this.routeGuards = modules.flatMap(({ guardsRoute }) => guardsRoute ?? []);
     this.doorkeepers = modules.flatMap(({ toHost }) => toHost ?? []);
+    this.bindFeatures = modules.flatMap(({ bindFeatures }) => bindFeatures ?? []);
     this.archivist = modules.find(({ archives }) => archives !== undefined)?.archives;
     this.retains = modules.find(({ retains }) => retains !== undefined)?.retains;
     this.hooks = new HookTable([...modules, CORE], (module, hook, phase, error) =>

@@ -4,6 +4,7 @@
  * `message`, `presence`, `iq`). Long because it is the whole vocabulary: one look shows who may say what to whom.
  */
 import type { ActorRef, ReplyTo } from '../kernel/actor.ts';
+import type { TokenMechanism, TokenProof } from '../sasl/ht.ts';
 import type { ScramRecord } from '../sasl/scram-record.ts';
 import type { Ban } from './accounts.ts';
 import type { BareJid } from '../xmpp/jid.ts';
@@ -19,6 +20,7 @@ export const CLOSE_REASONS = [
   'account_unreachable',
   'client_closed',
   'client_gone',
+  'client_revoked',
   'conflict',
   'crashed_too_often',
   'handshake_failed',
@@ -275,6 +277,8 @@ export interface SessionIdentity {
   /** SASL mechanism used. */
   readonly mechanism: string;
   readonly boundAtMs: number;
+  /** Which of the account's clients it is (`clientKey`), where that has said so. XEP-0388 §Initiation */
+  readonly client?: string | undefined;
 }
 
 /** Asks for a new session. Answer: BindAnswer. */
@@ -298,6 +302,66 @@ export type BindAnswer =
       readonly taken: number;
     }
   | { readonly ok: false; readonly condition: 'conflict' | 'resource-constraint' | 'not-allowed' };
+
+/**
+ * A login with all that the client wants at once, done in one turn or not at all. XEP-0388, XEP-0386, XEP-0484. Answer: LogInAnswer.
+ * What proves the client has been checked, but for a token.
+ */
+export interface LogIn {
+  readonly kind: 'log_in';
+  readonly replyTo: ReplyTo;
+  /** Of the session that is to be. */
+  readonly identity: SessionIdentity;
+  readonly isAnonymous: boolean;
+  /** How the client has proved itself; undefined where a token is to prove it. */
+  readonly method: 'password' | 'certificate' | undefined;
+  /** What is told of the client, where it has said which one it is. */
+  readonly agent: { readonly software: string | undefined; readonly device: string | undefined } | undefined;
+  readonly token: TokenLogin | undefined;
+  /** The mechanism that the client wants a token for. */
+  readonly wantsToken: TokenMechanism | undefined;
+  /** Further stored forms of the password. XEP-0480 */
+  readonly upgrades: readonly ScramRecord[];
+  readonly resume: Pick<Resume, 'token' | 'h'> | undefined;
+  /** Only where nothing is resumed. */
+  readonly bind: BindRequest | undefined;
+}
+
+export interface TokenLogin {
+  readonly proof: TokenProof;
+  /** XEP-0484 §3.4 */
+  readonly count: number | undefined;
+  /** XEP-0484 §3.6 */
+  readonly isInvalidated: boolean;
+}
+
+/** XEP-0386 */
+export interface BindRequest {
+  readonly tag: string | undefined;
+  /** XEP-0198 */
+  readonly sm: Pick<SmEnable, 'isResumable' | 'maxSeconds'> | undefined;
+  /** Nobody looks at the client. XEP-0352 */
+  readonly isInactive: boolean;
+  /** What modules are to switch on, each as it stands in the request. */
+  readonly features: readonly { readonly name: string; readonly ns: string; readonly xml: string }[];
+}
+
+export type LogInAnswer =
+  | { readonly ok: false; readonly condition: 'not-authorized' | 'credentials-expired' }
+  | {
+      readonly ok: true;
+      readonly account: ActorRef<AccountMessage>;
+      /** Proves to the client that the server has its token. */
+      readonly proof: Uint8Array | undefined;
+      readonly newToken: { readonly token: string; readonly expiresAtMs: number } | undefined;
+      readonly resume: ResumeAnswer | undefined;
+      readonly bind: BoundAnswer | undefined;
+    };
+
+/** `xml`: what modules have to say of it. */
+export type BoundAnswer =
+  | (Extract<BindAnswer, { ok: true }> & { readonly sm: SmAnswer | undefined; readonly xml: string })
+  | Extract<BindAnswer, { ok: false }>;
 
 /** After the account actor was restarted or lost: the session is still there. Answer: BindAnswer. */
 export interface Attach {
@@ -451,6 +515,7 @@ export type AccountMessage =
   | Resume
   | Ready
   | Bind
+  | LogIn
   | Attach
   | Unbind
   | Undelivered

@@ -134,6 +134,20 @@ export interface DiscoItem {
   readonly name?: string | undefined;
 }
 
+/** Something a client may have switched on with the session it binds. XEP-0386 §Discovering support */
+export interface BindFeature {
+  /** As it is advertised. Several may share one. */
+  readonly feature: string;
+  /** The element that asks for it. */
+  readonly payload: Payload;
+  /**
+   * Runs before the client knows of its session: nothing may be pushed to that yet.
+   *
+   * @returns what the client is told, if anything.
+   */
+  readonly run: (account: AccountContext, session: Session, payload: Element) => Element | undefined;
+}
+
 /** XEP-0030 identity. */
 export interface Identity {
   readonly category: string;
@@ -181,6 +195,9 @@ export interface ModuleSpec<C = unknown> {
   readonly workerOperations?: readonly WorkerOperation<any, any>[];
   /** Elements for `<stream:features/>`, before and after login. */
   readonly streamFeatures?: (stream: StreamContext, isAuthenticated: boolean) => readonly Element[];
+  readonly bindFeatures?: readonly BindFeature[];
+  /** What a client is told of its account with a session it binds, as it is at that moment. XEP-0386 */
+  readonly tellBound?: (account: AccountContext) => Promise<Element>;
   readonly iq?: readonly IqHandler[];
   /** A domain of its own beside the host. */
   readonly service?: ServiceSpec;

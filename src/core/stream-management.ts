@@ -4,33 +4,40 @@ import { StanzaError, stanzaErrorElement } from '../xmpp/stanza-error.ts';
 import { makeStanza } from '../xmpp/stanza.ts';
 import type { Account } from './account.ts';
 import { expiryTimer, wrapped } from './ending.ts';
-import type { CloseReason, Ready, Resume, ResumeAnswer, SmAck, SmAnswer, SmEnable } from './messages.ts';
+import type { CloseReason, Ready, Resume, ResumeAnswer, SessionIdentity, SmAck, SmAnswer, SmEnable } from './messages.ts';
 import { RESUMABLE_REASONS } from './messages.ts';
 import type { Item } from './outbound.ts';
 import type { Session } from './session.ts';
 
 /** §3 */
 export function enable(account: Account, { replyTo, sid, isResumable, maxSeconds, base }: SmEnable): void {
-  const { turn, host } = account;
   const session = account.sessionBySid(sid);
-  if (session === undefined || (account.isStoreFailing && session.sm === undefined)) {
-    turn.reply(replyTo, { ok: false } satisfies SmAnswer);
-    return;
-  }
+  const answer = session === undefined ? REFUSED : enableFor(account, session, { isResumable, maxSeconds }, base);
+  account.turn.reply(replyTo, answer);
+}
+
+const REFUSED: SmAnswer = { ok: false };
+
+/** From now on what the session is sent is numbered, from 1. */
+export function enableFor(
+  account: Account,
+  session: Session,
+  { isResumable, maxSeconds }: Pick<SmEnable, 'isResumable' | 'maxSeconds'>,
+  base: number,
+): SmAnswer {
+  if (account.isStoreFailing && session.sm === undefined) return REFUSED;
   if (session.sm !== undefined) {
     // The connection has crashed before it heard the answer.
-    const maxSeconds = Math.floor(session.sm.maxMs / 1_000);
-    turn.reply(replyTo, { ok: true, token: session.sm.token, maxSeconds, base: session.sm.base } satisfies SmAnswer);
-    return;
+    return { ok: true, token: session.sm.token, maxSeconds: Math.floor(session.sm.maxMs / 1_000), base: session.sm.base };
   }
-  const { resumeMs } = host.config.c2s;
+  const { resumeMs } = account.host.config.c2s;
   const maxMs = maxSeconds === undefined ? resumeMs : Math.min(resumeMs, maxSeconds * 1_000);
   // An account that goes with its session leaves nothing to come back to.
   const token = isResumable && maxMs > 0 && !account.isTemporary ? randomBytes(24).toString('base64url') : undefined;
   session.sm = { token, maxMs: token === undefined ? 0 : maxMs, base };
   session.isDirty = true;
   account.stayAwake();
-  turn.reply(replyTo, { ok: true, token, maxSeconds: Math.floor(maxMs / 1_000), base } satisfies SmAnswer);
+  return { ok: true, token, maxSeconds: Math.floor(maxMs / 1_000), base };
 }
 
 /** §4: the connection has compared `seq` with what it has sent. */
@@ -76,11 +83,26 @@ export function detach(account: Account, session: Session): void {
 
 /** §5 */
 export function resume(account: Account, { replyTo, token, h, identity }: Resume): void {
-  const { turn } = account;
+  const { answer, goOn: next } = takeUp(account, identity, token, h);
+  account.turn.reply(replyTo, answer);
+  next?.();
+}
+
+/**
+ * Gives a session to another connection.
+ *
+ * @returns what that connection is to be told, and what is to follow then: what the client lacks is sent.
+ */
+export function takeUp(
+  account: Account,
+  identity: SessionIdentity,
+  token: string,
+  h: number,
+): { readonly answer: ResumeAnswer; readonly goOn?: () => void } {
   const session = sessionOf(account, token);
-  if (session === undefined) {
-    turn.reply(replyTo, { ok: false, condition: 'item-not-found', h: endedCount(account, token) } satisfies ResumeAnswer);
-    return;
+  // Whose client has said which one it is goes on with that client only.
+  if (session === undefined || (session.identity.client !== undefined && session.identity.client !== identity.client)) {
+    return { answer: { ok: false, condition: 'item-not-found', h: endedCount(account, token) } };
   }
   const sm = session.sm!;
   const { outbound } = session;
@@ -88,20 +110,18 @@ export function resume(account: Account, { replyTo, token, h, identity }: Resume
   if (account.isStoreFailing) session.taken = Math.min(session.taken, session.savedTaken);
   const taken = wrapped(session.taken - sm.base);
   const acked = outbound.unwrap(h, !session.isCountKnown);
-  if (acked === undefined) {
-    const sent = wrapped(outbound.sent);
-    turn.reply(replyTo, { ok: false, condition: 'handled-count-too-high', h: taken, sent } satisfies ResumeAnswer);
-    return;
-  }
+  if (acked === undefined) return { answer: { ok: false, condition: 'handled-count-too-high', h: taken, sent: wrapped(outbound.sent) } };
   // Half-open: the client knows better. Its own connection may have had to ask twice.
   if (session.sid !== identity.sid) account.closeStream(session, 'conflict');
   account.moveSession(session, identity);
-  turn.cancelTimer(expiryTimer(session));
+  account.turn.cancelTimer(expiryTimer(session));
   if (acked > outbound.sent) outbound.sent = acked;
   outbound.ack(acked, (item) => noteAcked(session, item));
-  const answer = { ok: true, resource: session.jid.resource, account: turn.self, taken: session.taken, base: sm.base, seq: acked } as const;
-  turn.reply(replyTo, answer satisfies ResumeAnswer);
-  goOn(account, session, acked);
+  const { jid } = session;
+  return {
+    answer: { ok: true, resource: jid.resource, account: account.turn.self, taken: session.taken, base: sm.base, seq: acked },
+    goOn: () => goOn(account, session, acked),
+  };
 }
 
 /** The connection has found the account again. */

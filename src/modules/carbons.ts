@@ -44,6 +44,7 @@ export default defineModule({
     { type: 'set', to: 'account', refusal: 'not-allowed', payload: ['enable', NS], run: (request) => enable(request, true) },
     { type: 'set', to: 'account', refusal: 'not-allowed', payload: ['disable', NS], run: (request) => enable(request, false) },
   ],
+  bindFeatures: [{ feature: NS, payload: ['enable', NS], run: (_account, session) => void session.set(ENABLED, true) }], // XEP-0386
   hooks: {
     user_receive_message: { phase: 'filter', run: withoutForgedCopies },
     message_sent: copySent,

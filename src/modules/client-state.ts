@@ -54,6 +54,8 @@ const clientState = defineModule({
   implements: [{ spec: 'XEP-0352', version: '1.0.0', status: 'complete' }],
   config: OPTIONS,
   streamFeatures: (_stream, isAuthenticated) => (isAuthenticated ? [STREAM_FEATURE] : []), // §4.1
+  // The session begins in that state by the core's hand, as it does for an element of the stream. XEP-0386
+  bindFeatures: ['active', 'inactive'].map((name) => ({ feature: NS, payload: [name, NS], run: () => undefined })),
   guardsPush: holdBack,
   hooks: {
     client_state: (account, session, isActive) => (isActive ? activate(account, session) : deactivate(session)),

@@ -75,6 +75,8 @@ export interface SaslContext {
   readonly certificateAddresses: readonly string[];
   /** Whether SCRAM carries the hash of what was advertised. XEP-0474. Default: yes. */
   readonly isDowngradeProtected?: boolean;
+  /** Of the connection as `TlsFacts` names it; undefined without TLS. XEP-0515 */
+  readonly tlsVersion?: string | undefined;
   /** For tests against the vectors of the RFCs. */
   readonly makeNonce?: () => string;
 }

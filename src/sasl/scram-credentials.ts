@@ -43,7 +43,12 @@ export function deriveScramCredentials(
   salt: Buffer = randomBytes(SALT_BYTES),
 ): ScramCredentials {
   const { algorithm, bytes } = SCRAM_HASHES[hash];
-  const saltedPassword = pbkdf2Sync(password, salt, iterations, bytes, algorithm);
+  return credentialsFrom(pbkdf2Sync(password, salt, iterations, bytes, algorithm), hash, iterations, salt);
+}
+
+/** The same from a password that was salted and hashed elsewhere. */
+export function credentialsFrom(saltedPassword: Buffer, hash: ScramHash, iterations: number, salt: Buffer): ScramCredentials {
+  const { algorithm } = SCRAM_HASHES[hash];
   const storedKey = digest(algorithm, hmac(hash, saltedPassword, 'Client Key'), 'buffer');
   return { hash, salt, iterations, storedKey, serverKey: hmac(hash, saltedPassword, 'Server Key') };
 }

@@ -1,5 +1,5 @@
 /**
- * SCRAM, server side: RFC 5802, RFC 7677, channel binding of RFC 9266 and RFC 5929, downgrade protection of XEP-0474.
+ * SCRAM, server side: RFC 5802, RFC 7677, channel binding of RFC 9266 and RFC 5929, downgrade protection of XEP-0474 and XEP-0515.
  *
  *     client-first ─► need_credentials ─► server-first (challenge) ─► client-final ─► server-final (success)
  *
@@ -51,6 +51,8 @@ export interface ScramContext {
   readonly decoy: Decoy;
   /** Whether the challenge carries the hash of what was advertised. XEP-0474 */
   readonly isDowngradeProtected: boolean;
+  /** 'TLSv1.3' and the like; undefined without TLS. XEP-0515 */
+  readonly tlsVersion?: string | undefined;
   /** For tests against the vectors of the RFCs. */
   readonly makeNonce?: () => string;
 }
@@ -111,7 +113,7 @@ function serverFirst(
   const credentials = found ?? fake;
   const nonce = first.nonce + (context.makeNonce ?? makeNonce)();
   let message = `r=${nonce},s=${credentials.salt.toString('base64')},i=${credentials.iterations}`;
-  if (context.isDowngradeProtected) message += `,h=${downgradeHash(context)}`;
+  if (context.isDowngradeProtected) message += `,h=${downgradeHash(context)}${tlsVersion(context)}`;
   const bindingInput = Buffer.concat([Buffer.from(first.gs2Header), binding?.data ?? Buffer.alloc(0)]);
   return challenge(Buffer.from(message), (data) => {
     const final = parseClientFinal(utf8(data), hash);
@@ -139,6 +141,14 @@ function downgradeHash({ hash, offered, channelBindings }: ScramContext): string
   const types = channelBindings.map(({ type }) => type as string);
   if (types.length > 0 && offered.some((name) => name.endsWith('-PLUS'))) list += '\x1f' + types.toSorted().join('\x1e');
   return digest(SCRAM_HASHES[hash].algorithm, list, 'base64');
+}
+
+/** XEP-0515 §5.1: numbers as in the TLS handshake. RFC 8446 §4.2.1 */
+const TLS_VERSIONS: Readonly<Record<string, string>> = { TLSv1: '0301', 'TLSv1.1': '0302', 'TLSv1.2': '0303', 'TLSv1.3': '0304' };
+
+function tlsVersion({ tlsVersion: version }: ScramContext): string {
+  const number = version === undefined ? undefined : TLS_VERSIONS[version];
+  return number === undefined ? '' : `,t=${number}`;
 }
 
 function exclusiveOr(one: Buffer, other: Buffer): Buffer {

@@ -16,6 +16,12 @@ export const NS = {
   tls: 'urn:ietf:params:xml:ns:xmpp-tls',
   /** RFC 6120 §6 */
   sasl: 'urn:ietf:params:xml:ns:xmpp-sasl',
+  /** XEP-0388 */
+  sasl2: 'urn:xmpp:sasl:2',
+  /** XEP-0386 */
+  bind2: 'urn:xmpp:bind:0',
+  /** XEP-0484 */
+  fast: 'urn:xmpp:fast:0',
   /** XEP-0440 */
   saslChannelBinding: 'urn:xmpp:sasl-cb:0',
   /** RFC 6120 §7 */

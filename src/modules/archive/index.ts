@@ -6,7 +6,7 @@ import { ARCHIVE_OPTIONS, retains } from './options.ts';
 import { archives } from './policy.ts';
 import { changePreferences, PREFERENCES, tellPreferences } from './preferences.ts';
 import { ARCHIVE_PORTABLE } from './portable.ts';
-import { answerMetadata, answerQuery, forgetQueries } from './queries.ts';
+import { answerQuery, forgetQueries, metadata } from './queries.ts';
 import { FORM } from './request.ts';
 import { ARCHIVE } from './state.ts';
 import { noteQuestion, withoutUnsolicited } from './unsolicited.ts';
@@ -36,10 +36,11 @@ export default defineModule({
     // XEP-0313 §8.1: "the error condition SHOULD be 'forbidden'"
     { type: 'get', to: 'account', refusal: 'forbidden', payload: QUERY, run: () => FORM },
     { type: 'set', to: 'account', refusal: 'forbidden', payload: QUERY, run: answerQuery },
-    { type: 'get', to: 'account', refusal: 'forbidden', payload: ['metadata', MAM], run: answerMetadata },
+    { type: 'get', to: 'account', refusal: 'forbidden', payload: ['metadata', MAM], run: (_request, account) => metadata(account) },
     { type: 'get', to: 'account', refusal: 'forbidden', payload: PREFS, run: tellPreferences },
     { type: 'set', to: 'account', refusal: 'forbidden', payload: PREFS, run: changePreferences },
   ],
+  tellBound: metadata, // XEP-0386
   archives,
   retains,
   hooks: {

@@ -77,7 +77,7 @@ export function forgetQueries(_account: AccountContext, session: Session): void 
 }
 
 /** §5 */
-export async function answerMetadata(_request: IqRequest, { host, bare, log }: AccountContext): Promise<Element> {
+export async function metadata({ host, bare, log }: AccountContext): Promise<Element> {
   const edges = await archiveEdges(viewOf(host.services.store, bare, log));
   const names = ['start', 'end'];
   return el(
