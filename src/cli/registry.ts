@@ -23,6 +23,7 @@ const GROUPS: Readonly<Record<string, string>> = {
   user: 'Manage accounts',
   session: 'Manage sessions',
   component: 'Look at external components',
+  group: 'Manage groups that are in rosters',
 };
 
 /** Adds those commands that are not there yet, streaming and personal ones left out. */

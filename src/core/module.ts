@@ -163,6 +163,20 @@ export interface AccountNodes {
   readonly itemsOf: (account: AccountContext, node: string, from: Jid) => readonly Element[] | StanzaError | undefined;
 }
 
+/** A contact in somebody's roster that the operator has put there. */
+export interface SharedContact {
+  /** Bare. */
+  readonly jid: Jid;
+  /** Unless the user gives it another one. */
+  readonly name: string;
+  /** Beside those the user puts it in. */
+  readonly groups: readonly string[];
+  /** As far as it is shared. */
+  readonly subscription: 'to' | 'from' | 'both';
+  /** False: the user does not see the contact, which sees the user. */
+  readonly isListed: boolean;
+}
+
 export interface ModuleSpec<C = unknown> {
   /** snake_case; its key in the config file and the name of its test. */
   readonly name: string;
@@ -217,6 +231,8 @@ export interface ModuleSpec<C = unknown> {
   readonly archives?: (account: AccountContext, stanza: Stanza, direction: Direction) => boolean;
   /** How long what the archive shows is kept, and how much of it; read anew each time. Where no module says so, for ever. */
   readonly retains?: (host: Host) => TrimPolicy;
+  /** Contacts that accounts have without having asked for them; read when an account is loaded. What changes later is the module's to say. */
+  readonly sharesContacts?: (host: Host, bare: BareJid) => Promise<readonly SharedContact[]>;
   readonly slots?: readonly AccountSlot<never>[] | readonly AccountSlot<unknown>[];
 }
 

@@ -23,6 +23,7 @@ import pubsub from './pubsub/index.ts';
 import registration from './registration/index.ts';
 import retraction from './retraction.ts';
 import roster from './roster/index.ts';
+import sharedGroups from './shared-groups/index.ts';
 import time from './time.ts';
 import version from './version.ts';
 
@@ -31,6 +32,7 @@ export const MODULES = [
   carbons, // what it strips nobody else is to see
   archive,
   roster,
+  sharedGroups,
   presence,
   retraction,
   offline,

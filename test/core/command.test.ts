@@ -44,6 +44,12 @@ const COMMANDS: Readonly<Record<string, readonly [Role | 'personal', args: Reado
   'session list': ['admin', {}],
   'component list': ['admin', {}],
   'session kick': ['admin', { address: `${address}/balcony` }],
+  'group set': ['admin', { name: 'x' }],
+  'group del': ['admin', { name: 'x' }],
+  'group list': ['admin', {}],
+  'group members': ['admin', { name: 'x' }],
+  'group join': ['admin', { name: 'x', address }],
+  'group leave': ['admin', { name: 'x', address }],
   backup: ['operator', { directory: '/var/backups/rookery' }],
   export: ['operator', { address }],
 };

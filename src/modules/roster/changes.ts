@@ -3,6 +3,7 @@
  * of one turn are one atomic batch, and no push leaves before it is durable.
  */
 import type { AccountContext } from '../../core/context.ts';
+import type { Host } from '../../core/host.ts';
 import type { AccountSlot } from '../../core/module.ts';
 import type { Session } from '../../core/session.ts';
 import type { Store } from '../../store/store.ts';
@@ -12,13 +13,14 @@ import { ITEMS, itemSize, itemXml, NS_ROSTER, removalXml, type RosterItem } from
 import { optionsOf } from './options.ts';
 import { REQUESTS, requestOf } from './request.ts';
 import { CHANGES, Roster, versionText } from './roster.ts';
+import { NOTHING, SHARED } from './sharing.ts';
 
 const QUERY = [{ name: 'query', ns: NS_ROSTER }];
 
 /** Loaded with the account: three range reads. */
 export const ROSTER: AccountSlot<Roster> = { name: 'roster', load: loadRoster };
 
-async function loadRoster(store: Store, bare: BareJid): Promise<Roster> {
+async function loadRoster(store: Store, bare: BareJid, host: Host): Promise<Roster> {
   const roster = new Roster();
   for (const { key, value } of await store.list(ITEMS, bare)) roster.set({ ...value, jid: storedJid(key[0]) });
   for (const { key, value } of await store.list(REQUESTS, bare)) {
@@ -26,6 +28,10 @@ async function loadRoster(store: Store, bare: BareJid): Promise<Roster> {
     roster.requests.set(from.bare, { from, request: value });
   }
   for (const { key, value } of await store.list(CHANGES, bare)) roster.restoreChange({ version: Number(key[0]), contact: value });
+  roster.knownShared = (await store.get(SHARED, bare, [])) ?? NOTHING;
+  for (const { sharesContacts } of host.modules) {
+    for (const contact of (await sharesContacts?.(host, bare)) ?? []) roster.share(contact.jid.bare, contact);
+  }
   return roster;
 }
 
@@ -46,16 +52,17 @@ export function hasRoomFor(account: AccountContext, item: RosterItem): boolean {
   const { bare } = item.jid;
   const growth = itemSize(item) - roster.sizeOf(bare);
   if (growth <= 0) return true;
-  const isNew = !roster.items.has(bare);
-  if (isNew && roster.items.size >= account.host.config.accounts.maxRosterItems) return false;
+  const isNew = roster.sizeOf(bare) === 0;
+  if (isNew && roster.ownCount >= account.host.config.accounts.maxRosterItems) return false;
   return roster.size + growth <= optionsOf(account).max_size;
 }
 
 /** Adds or replaces an item and pushes it to interested resources. */
 export function saveItem(account: AccountContext, item: RosterItem): void {
-  rosterOf(account).set(item);
-  account.put(ITEMS, [item.jid.bare], item);
-  push(account, noteChange(account, item.jid.bare), itemXml(item));
+  const { bare } = item.jid;
+  const roster = rosterOf(account);
+  account.put(ITEMS, [bare], roster.set(item));
+  push(account, noteChange(account, bare), itemXml(roster.items.get(bare)!));
 }
 
 /** Removes an item and tells interested resources. RFC 6121 §2.5.2 */
@@ -64,6 +71,12 @@ export function removeItem(account: AccountContext, item: RosterItem): void {
   rosterOf(account).delete(jid.bare);
   account.delete(ITEMS, [jid.bare]);
   push(account, noteChange(account, jid.bare), removalXml(jid));
+}
+
+/** The contact's item is another one, though the user has not changed it. */
+export function announceItem(account: AccountContext, contact: Jid): void {
+  const item = rosterOf(account).items.get(contact.bare);
+  push(account, noteChange(account, contact.bare), item === undefined ? removalXml(contact) : itemXml(item));
 }
 
 /** Keeps a request until the user answers it. No roster modification: RFC 6121 §2.6.3 */

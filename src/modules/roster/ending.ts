@@ -35,7 +35,9 @@ export function endSubscriptions(account: AccountContext, contact: Jid): void {
 export function endAllSubscriptions(account: AccountContext): void {
   const roster = rosterOf(account);
   for (const { jid } of roster.items.values()) endSubscriptions(account, jid);
+  for (const { jid, isListed } of roster.sharedContacts) if (!isListed) sendUnavailable(account, jid);
   for (const { from } of [...roster.requests.values()]) endSubscriptions(account, from);
   // Its sessions are closed next; what they would broadcast has been said.
+  for (const { jid } of [...roster.sharedContacts]) roster.share(jid.bare, undefined);
   for (const contact of [...roster.items.keys()]) roster.delete(contact);
 }

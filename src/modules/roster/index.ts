@@ -13,10 +13,13 @@ import { ROSTER_OPTIONS } from './options.ts';
 import { ROSTER_PORTABLE } from './portable.ts';
 import { REQUESTS } from './request.ts';
 import { CHANGES } from './roster.ts';
+import { noteSharing } from './shared-changes.ts';
+import { SHARED } from './sharing.ts';
 import { readRosterSet } from './roster-set.ts';
 
 export { dropRequest, hasRoomFor, rosterOf, saveItem, saveRequest } from './changes.ts';
 export { sendUnavailable } from './ending.ts';
+export { shareContacts } from './shared-changes.ts';
 export { blankItem, type RosterItem } from './item.ts';
 export { ROSTER_LIST, type ListedContact } from './operations.ts';
 export { areRequestsFull, requestStanza } from './request.ts';
@@ -33,7 +36,7 @@ export default defineModule({
     { spec: 'XEP-0237', version: '1.3', status: 'complete', note: 'real deltas, for the last 200 changes' },
   ],
   config: ROSTER_OPTIONS,
-  tables: [ITEMS, REQUESTS, CHANGES],
+  tables: [ITEMS, REQUESTS, CHANGES, SHARED],
   portable: ROSTER_PORTABLE,
   slots: [ROSTER],
   accountOperations: [ROSTER_LIST],
@@ -43,7 +46,10 @@ export default defineModule({
     { type: 'get', to: 'account', payload: QUERY, run: getRoster },
     { type: 'set', to: 'account', refusal: 'forbidden', payload: QUERY, run: setItem }, // RFC 6121 §2.1.5, §2.3.3
   ],
-  hooks: { account_removing: endAllSubscriptions },
+  hooks: {
+    session_opened: noteSharing,
+    account_removing: endAllSubscriptions,
+  },
 });
 
 /** RFC 6121 §2.1.3, §2.2, §2.6.2 */
@@ -62,6 +68,8 @@ function setItem({ payload, stanza }: IqRequest, account: AccountContext): IqAns
   const { contact } = change;
   const known = rosterOf(account).items.get(contact.bare);
   if (change.action === 'remove') {
+    if (rosterOf(account).isShared(contact.bare))
+      return new StanzaError('not-allowed', 'The operator of the server has put this contact there');
     if (known === undefined) return new StanzaError('item-not-found'); // §2.5.3
     account.route(iqResult(stanza));
     endSubscriptions(account, contact);

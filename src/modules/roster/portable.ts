@@ -6,12 +6,13 @@ import { parseJid, type Jid } from '../../xmpp/jid.ts';
 import { ITEMS, itemSize, itemXml, NS_ROSTER, type RosterItem, type StoredItem } from './item.ts';
 import { REQUESTS, requestOf, requestStanza } from './request.ts';
 import { CHANGES, MAX_CHANGES } from './roster.ts';
+import { SHARED } from './sharing.ts';
 import type { Subscription } from './subscription.ts';
 
 /** XEP-0227 §4.3: "in the same format as when retrieving the roster from the server" */
 const ROSTER_QUERY: Portable = {
-  // The log of changes is left behind: a client gets the roster whole, once.
-  tables: [ITEMS, CHANGES],
+  // The log of changes is left behind: a client gets the roster whole, once. What is shared is another server's business.
+  tables: [ITEMS, CHANGES, SHARED],
   elements: [['query', NS_ROSTER]],
   async *write(account: AccountRows) {
     let items = '';

@@ -6,6 +6,7 @@ import { SmallMap } from '../../kernel/small-map.ts';
 import type { Table } from '../../store/store.ts';
 import type { BareJid, Jid } from '../../xmpp/jid.ts';
 import { itemSize, type RosterItem } from './item.ts';
+import { mergedItem, ownPart, sharedMark, type Digests, type SharedContact } from './sharing.ts';
 import type { SubscriptionRequest } from './request.ts';
 import { isSubscribed, isSubscriber, subscriptionState, type SubscriptionState } from './subscription.ts';
 
@@ -41,9 +42,15 @@ export class Roster {
   readonly subscribers = new SmallMap<BareJid, Jid>();
   /** Items with `to` or `both`: whose presence the user gets. */
   readonly subscriptions = new SmallMap<BareJid, Jid>();
-  /** Of all items, as `itemSize` counts. */
+  /** Of the user's own items, as `itemSize` counts. */
   size = 0;
   private readonly changes: Change[] = [];
+  /** Contacts the operator has put there, or whom the user has to be visible to; undefined: none, as in most rosters. */
+  private shared: Map<BareJid, SharedContact> | undefined = undefined;
+  /** What the user has made of them. */
+  private ownOfShared: Map<BareJid, RosterItem> | undefined = undefined;
+  /** What was shared at the last version, where that has not been compared yet. */
+  knownShared: Digests | undefined = undefined;
 
   /** RFC 6121 §A.1 */
   state(contact: BareJid): SubscriptionState {
@@ -51,28 +58,74 @@ export class Roster {
     return subscriptionState(item?.subscription ?? 'none', item?.ask ?? false, this.requests.has(contact));
   }
 
-  set(item: RosterItem): void {
-    const { jid, subscription } = item;
-    const { bare } = jid;
-    this.size += itemSize(item) - this.sizeOf(bare);
-    this.items.set(bare, item);
-    if (isSubscriber(subscription)) this.subscribers.set(bare, jid);
-    else this.subscribers.delete(bare);
-    if (isSubscribed(subscription)) this.subscriptions.set(bare, jid);
-    else this.subscriptions.delete(bare);
+  /** @returns what is to be kept of it: for a shared contact, what is the user's own of the item. */
+  set(item: RosterItem): RosterItem {
+    const { bare } = item.jid;
+    const shared = this.shared?.get(bare);
+    const own = shared === undefined ? item : ownPart(item, shared, this.ownOfShared?.get(bare));
+    this.size += itemSize(own) - this.sizeOf(bare);
+    if (shared !== undefined) (this.ownOfShared ??= new Map()).set(bare, own);
+    this.show(bare, own, shared);
+    return own;
   }
 
-  /** What the contact's item counts for; 0 where there is none. */
+  /** What the contact's own item counts for; 0 where there is none. */
   sizeOf(contact: BareJid): number {
-    const item = this.items.get(contact);
+    const item = this.own(contact);
     return item === undefined ? 0 : itemSize(item);
   }
 
   delete(contact: BareJid): void {
     this.size -= this.sizeOf(contact);
-    this.items.delete(contact);
-    this.subscribers.delete(contact);
-    this.subscriptions.delete(contact);
+    this.ownOfShared?.delete(contact);
+    this.show(contact, undefined, this.shared?.get(contact));
+  }
+
+  isShared(contact: BareJid): boolean {
+    return this.shared?.has(contact) ?? false;
+  }
+
+  /** Items that are the user's own. */
+  get ownCount(): number {
+    let count = this.items.size;
+    for (const { jid, isListed } of this.sharedContacts) if (isListed && !this.ownOfShared?.has(jid.bare)) count--;
+    return count;
+  }
+
+  /** All that are shared. */
+  get sharedContacts(): Iterable<SharedContact> {
+    return this.shared?.values() ?? [];
+  }
+
+  /** Shares a contact, or as another one; `undefined`: not any more. True where the user sees a difference. */
+  share(contact: BareJid, shared: SharedContact | undefined): boolean {
+    const own = this.own(contact);
+    const before = sharedMark(this.shared?.get(contact));
+    if (before === sharedMark(shared)) return false;
+    if (shared === undefined) {
+      this.shared?.delete(contact);
+      this.ownOfShared?.delete(contact);
+    } else {
+      (this.shared ??= new Map()).set(contact, shared);
+      if (own !== undefined) (this.ownOfShared ??= new Map()).set(contact, own);
+    }
+    this.show(contact, own, shared);
+    return true;
+  }
+
+  private own(contact: BareJid): RosterItem | undefined {
+    return this.isShared(contact) ? this.ownOfShared?.get(contact) : this.items.get(contact);
+  }
+
+  private show(bare: BareJid, own: RosterItem | undefined, shared: SharedContact | undefined): void {
+    const item = shared === undefined ? own : mergedItem(own, shared);
+    const isSeen = own !== undefined || (shared?.isListed ?? false);
+    if (item !== undefined && isSeen) this.items.set(bare, item);
+    else this.items.delete(bare);
+    if (item !== undefined && isSubscriber(item.subscription)) this.subscribers.set(bare, item.jid);
+    else this.subscribers.delete(bare);
+    if (item !== undefined && isSubscribed(item.subscription)) this.subscriptions.set(bare, item.jid);
+    else this.subscriptions.delete(bare);
   }
 
   /** 0 before the first change. */
