@@ -6,6 +6,7 @@ import type { SiftJob } from './log/sift.ts';
 import { deriveScramCredentials, verifyPassword, type PreparedPassword, type ScramHash } from './sasl/scram.ts';
 import type { ExportJob } from './server/export-job.ts';
 import type { Inspection } from './server/inspect-store.ts';
+import { inspectPicture as inspect, type Picture, type PictureJob } from './xmpp/picture.ts';
 import { recordOf, credentialsOf, type ScramRecord } from './sasl/scram-record.ts';
 
 const HASHES: readonly ScramHash[] = ['SHA-1', 'SHA-256', 'SHA-512'];
@@ -49,4 +50,9 @@ export async function inspectStore(path: string): Promise<Inspection | { readonl
 /** Which messages of an archive match: a few hundred at a time, a millisecond or two. */
 export async function sift(job: SiftJob): Promise<number[]> {
   return (await import('./log/sift.ts')).siftRows(job);
+}
+
+/** Type, size and hash of an image: a hundred kilobytes of base64 as a rule. */
+export function inspectPicture(job: PictureJob): Picture | undefined {
+  return inspect(job);
 }

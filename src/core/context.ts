@@ -5,6 +5,7 @@
 import type { Message, ReplyTo } from '../kernel/actor.ts';
 import type { Store, Table, Key } from '../store/store.ts';
 import type { BareJid, Jid } from '../xmpp/jid.ts';
+import type { Picture, PictureJob } from '../xmpp/picture.ts';
 import type { Stanza } from '../xmpp/stanza.ts';
 import type { PreparedPassword } from '../sasl/scram-credentials.ts';
 import type { ScramRecord } from '../sasl/scram-record.ts';
@@ -125,6 +126,8 @@ export interface PasswordPool {
   verify(password: PreparedPassword, record: ScramRecord): Promise<boolean>;
   /** Which messages of an archive match, by index; without it they are compared on the worker. Rejects where too many jobs wait. */
   readonly sift?: (job: SiftJob) => Promise<number[]>;
+  /** What an image is; without it, it is looked at on the worker. Rejects where too many jobs wait. */
+  readonly inspectPicture?: (job: PictureJob) => Promise<Picture | undefined>;
 }
 
 /** Structured events; `what` is snake_case. Never bodies or passwords. */

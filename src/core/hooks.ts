@@ -8,6 +8,7 @@
  */
 import type { Element } from '../xml/element.ts';
 import { StanzaError } from '../xmpp/stanza-error.ts';
+import type { Picture } from '../xmpp/picture.ts';
 import type { Stanza } from '../xmpp/stanza.ts';
 import type { AccountContext } from './context.ts';
 import type { CloseReason } from './messages.ts';
@@ -76,6 +77,10 @@ export interface EventHooks {
   session_closing: (account: AccountContext, session: Session, reason: CloseReason) => void;
   /** The user has blocked an address; `item` is what the client said of it. XEP-0191 §3.3 */
   jid_blocked: (account: AccountContext, address: string, item: Element, session: Session | undefined) => void;
+  /** An item of one of the account's own nodes is another one, or gone (`payload` is undefined). XEP-0163 */
+  node_changed: (account: AccountContext, node: string, id: string, payload: string | undefined) => void;
+  /** Its owner has changed the vCard. `picture`: what its photo is, where it is one. XEP-0054 */
+  vcard_changed: (account: AccountContext, vcard: Element, picture: Picture | undefined) => void;
   /** A segment of the account's log is complete: time to see what may go. */
   segment_closed: (account: AccountContext) => void;
   /** Somebody has woken the account, though nothing has come for it: time to see what may go. */

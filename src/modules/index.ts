@@ -4,12 +4,15 @@ import administration from './administration/index.ts';
 import adhoc from './adhoc/index.ts';
 import announcements from './announcements/index.ts';
 import archive from './archive/index.ts';
+import avatars from './avatars.ts';
 import blocking from './blocking.ts';
+import bookmarks from './bookmarks/index.ts';
 import caps from './caps.ts';
 import carbons from './carbons.ts';
 import clientState from './client-state.ts';
 import disco from './disco.ts';
 import lastActivity from './last-activity.ts';
+import displayed from './displayed.ts';
 import legacySession from './legacy-session.ts';
 import logins from './logins.ts';
 import offline from './offline/index.ts';
@@ -18,6 +21,7 @@ import ping from './ping.ts';
 import presence from './presence/index.ts';
 import privacy from './privacy/index.ts';
 import privacyLists from './privacy-lists.ts';
+import privateStorage from './private-storage.ts';
 import push from './push/index.ts';
 import pubsub from './pubsub/index.ts';
 import registration from './registration/index.ts';
@@ -25,6 +29,7 @@ import retraction from './retraction.ts';
 import roster from './roster/index.ts';
 import sharedGroups from './shared-groups/index.ts';
 import time from './time.ts';
+import vcard from './vcard/index.ts';
 import version from './version.ts';
 
 export const MODULES = [
@@ -50,6 +55,11 @@ export const MODULES = [
   caps,
   pubsub,
   pep,
+  bookmarks,
+  vcard,
+  displayed,
+  avatars,
+  privateStorage,
   ping,
   version,
   time,

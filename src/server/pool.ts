@@ -7,6 +7,7 @@ import type { SiftJob } from '../log/sift.ts';
 import type { PreparedPassword } from '../sasl/scram-credentials.ts';
 import type { ScramRecord } from '../sasl/scram-record.ts';
 import type { DeriveJob, VerifyJob } from '../pool.ts';
+import type { Picture, PictureJob } from '../xmpp/picture.ts';
 import { OperatorError } from '../kernel/errors.ts';
 import { readExport, type ExportJob } from './export-job.ts';
 import type { Inspection } from './inspect-store.ts';
@@ -47,6 +48,10 @@ export class Pool implements PasswordPool {
 
   sift(job: SiftJob): Promise<number[]> {
     return this.piscina.run(job, { name: 'sift' }) as Promise<number[]>;
+  }
+
+  inspectPicture(job: PictureJob): Promise<Picture | undefined> {
+    return this.piscina.run(job, { name: 'inspectPicture' }) as Promise<Picture | undefined>;
   }
 
   /** The account as XEP-0227, read from the store that this process has open there. Leaving the loop ends it. */

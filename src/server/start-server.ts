@@ -83,6 +83,7 @@ export async function startWholeServer(input: StartInput): Promise<StartedServer
       derive: (password, iterations) => pool.derive(password, iterations),
       verify: (password, record) => pool.verify(password, record),
       sift: (job) => pool.sift(job),
+      inspectPicture: (job) => pool.inspectPicture(job),
       log: writeLog,
       command: (name, args, caller) => runCommand(commands, { name, args, caller }, () => operationsOf(late), logger),
     };

@@ -10,6 +10,8 @@ import { PEP_OPTIONS } from './options.ts';
 import { greet, placeOf } from './place.ts';
 import { PEP } from './state.ts';
 
+export { ownNode, publishOwn, readOwn, reconfigureOwn, retractOwn } from './own.ts';
+
 export default defineModule({
   name: 'pep',
   implements: [
@@ -20,8 +22,15 @@ export default defineModule({
       note: 'of accounts; without collections, digests and subscription by ad-hoc form',
     },
     { spec: 'XEP-0163', version: '1.2.2', status: 'complete', note: 'no replyto (§4.3.1): it tells contacts the resource' },
+    { spec: 'XEP-0080', version: '1.10.0', status: 'complete', note: 'as any payload' },
+    { spec: 'XEP-0107', version: '1.2.2', status: 'complete', note: 'as any payload' },
+    { spec: 'XEP-0108', version: '1.3', status: 'complete', note: 'as any payload' },
+    { spec: 'XEP-0118', version: '1.3.0', status: 'complete', note: 'as any payload' },
+    { spec: 'XEP-0172', version: '1.1', status: 'complete', note: 'as any payload' },
     { spec: 'XEP-0222', version: '1.0', status: 'complete' },
     { spec: 'XEP-0223', version: '1.1.1', status: 'complete' },
+    { spec: 'XEP-0292', version: '0.12.0', status: 'complete', note: 'as any payload' },
+    { spec: 'XEP-0384', version: '0.9.1', status: 'complete', note: 'what it asks of a server: §5.3, §6.2' },
   ],
   needs: ['roster', 'disco', 'pubsub'],
   config: PEP_OPTIONS,

@@ -84,6 +84,10 @@ class AccountRules implements Rules {
     );
   }
 
+  changed(node: Node, id: string, payload: string | undefined): void {
+    this.account.host.hooks.emit('node_changed', this.account, node.name, id, payload);
+  }
+
   notifyImplicitly(node: Node, event: Stanza, isServed: (to: Jid) => boolean): void {
     const place = placeOf(this.account);
     tellAudience(this.account, node.name, event, (to) => !isServed(to) && maySee(place, node, to.bare), greet);

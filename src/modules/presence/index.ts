@@ -13,6 +13,8 @@ import { forgetDirected, sendDirected } from './directed.ts';
 import { answerProbe } from './probe.ts';
 import { sendSubscription } from './subscribing.ts';
 
+export { broadcastAvailable } from './broadcast.ts';
+
 const PRE_APPROVAL = el('sub', NS.preApproval);
 
 export default defineModule({

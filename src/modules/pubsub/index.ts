@@ -4,18 +4,19 @@
  */
 import { defineModule } from '../../core/module.ts';
 import { PUBSUB_OPTIONS, PUBSUB_SERVICE } from './service.ts';
+import { PUBSUB_PORTABLE } from './portable.ts';
 import { TABLES } from './rows.ts';
 
 export { isOwner, maySee } from './access.ts';
 export { takeApproval } from './approval.ts';
-export { accountDefaults, configured, type AccessModel, type NodeConfig } from './config.ts';
+export { accountDefaults, configured, withOptions, type AccessModel, type NodeConfig, type PublishOptions } from './config.ts';
 export { ACCOUNT_FEATURES, itemsOfNode, nodeInfo, nodeItems } from './disco.ts';
 export { itemXml, lastItemEvent } from './events.ts';
 export { PUBSUB, PUBSUB_OWNER } from './namespaces.ts';
 export { Node, Nodes } from './node.ts';
 export { createNode } from './nodes.ts';
-export { Place, type Ground, type Limits, type Rules } from './place.ts';
-export { putItem } from './publish.ts';
+export { Place, type Ground, type Limits, type ReadItem, type Rules } from './place.ts';
+export { configLimits, putItem, retractItems } from './publish.ts';
 export { answerPubsub } from './request.ts';
 export { AFFILIATIONS, ITEMS, loadNodes, NODES, SUBSCRIPTIONS } from './rows.ts';
 
@@ -31,5 +32,6 @@ export default defineModule({
   ],
   config: PUBSUB_OPTIONS,
   tables: TABLES,
+  portable: PUBSUB_PORTABLE,
   service: PUBSUB_SERVICE,
 });

@@ -122,7 +122,8 @@ export class Place {
   readItems(node: Node, heads: readonly ItemHead[], then: (place: Place, items: readonly ReadItem[]) => void): void {
     const { store } = this.ground.host.services;
     const partition = this.ground.bare;
-    const work = Promise.all(heads.map((head) => store.get(ITEMS, partition, [node.name, head.id])));
+    // Behind this turn: what it changes is to be seen.
+    const work = Promise.resolve().then(() => Promise.all(heads.map((head) => store.get(ITEMS, partition, [node.name, head.id]))));
     this.ground.later(work, (ground, rows) => {
       const items = heads.flatMap((head, i) => (rows[i] === undefined ? [] : [{ id: head.id, payload: rows[i]!.payload }]));
       then(this.open(ground), items);

@@ -134,9 +134,13 @@ export function retract(place: Place, pubsub: Element, from: Jid): IqAnswer {
     // §4.1: a publisher removes its own items; whoever may publish only, or without an affiliation, no others either.
     if (affiliation !== 'owner' && affiliation !== 'publisher' && item.publisher !== from.bare) return new StanzaError('forbidden');
   }
-  for (const id of ids) place.removeItem(node, id);
-  const isAsked = parseBoolean(retracting.attr('notify') ?? '') ?? false;
-  if (isAsked || node.config['pubsub#notify_retract']) tellRetraction(place, node, ids); // §7.2.2.1
-  for (const id of ids) place.rules.changed?.(node, id, undefined);
+  retractItems(place, node, ids, parseBoolean(retracting.attr('notify') ?? '') ?? false);
   return EMPTY_RESULT;
+}
+
+/** @param isToldAnyway whatever the configuration says. §7.2.2.1 */
+export function retractItems(place: Place, node: Node, ids: readonly string[], isToldAnyway = false): void {
+  for (const id of ids) place.removeItem(node, id);
+  if (isToldAnyway || node.config['pubsub#notify_retract']) tellRetraction(place, node, ids);
+  for (const id of ids) place.rules.changed?.(node, id, undefined);
 }
