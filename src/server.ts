@@ -31,6 +31,7 @@ const EMBEDDED: ConfigValues = {
   domains: ['localhost'],
   listen: ['127.0.0.1'],
   c2s: { ports: [0], tlsPorts: [0] },
+  s2s: { isEnabled: false, ports: [0] },
   accounts: { scramIterations: 4_096 },
   log: { level: 'silent' },
 };
@@ -106,6 +107,7 @@ export async function startServer(values: ConfigValues = {}, { onLog }: Embedded
         ...EMBEDDED,
         ...values,
         c2s: { ...EMBEDDED.c2s, ...values.c2s },
+        s2s: { ...EMBEDDED.s2s, ...values.s2s },
         accounts: { ...EMBEDDED.accounts, ...values.accounts },
         log: { level: onLog === undefined ? 'silent' : 'info', ...values.log },
         dataDir: directory,

@@ -23,6 +23,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   core: ['kernel', 'xml', 'xmpp', 'sasl', 'store', 'log', 'config', 'observe'],
   c2s: ['core', 'stream', 'kernel', 'xml', 'xmpp', 'sasl', 'net', 'store', 'config', 'observe'],
   component: ['core', 'stream', 'kernel', 'xml', 'xmpp', 'sasl', 'net', 'config', 'observe'],
+  s2s: ['core', 'stream', 'kernel', 'xml', 'xmpp', 'sasl', 'net', 'config', 'observe'],
   modules: ['core', 'kernel', 'xmpp', 'xml', 'store', 'log', 'config'],
   portability: ['core', 'kernel', 'log', 'xmpp', 'xml', 'sasl', 'store'],
   commands: ['modules', 'core', 'kernel', 'xmpp', 'store', 'config'],

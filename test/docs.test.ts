@@ -9,11 +9,18 @@ import { test } from 'node:test';
 import { describeCommands } from '../src/cli/program.ts';
 import { C2S_SPECS } from '../src/c2s/features.ts';
 import { describeExitCodes } from '../src/cli/exit.ts';
-import { describeComponentOptions, describeHostOptions, describeModuleOptions, describeOptions } from '../src/config/describe.ts';
+import {
+  describeComponentOptions,
+  describeHostOptions,
+  describeModuleOptions,
+  describeOptions,
+  describeRemoteOptions,
+} from '../src/config/describe.ts';
 import { ALL_OPTIONS } from '../src/config/load.ts';
 import { MODULES } from '../src/modules/index.ts';
 import { describeMetrics } from '../src/observe/metrics.ts';
 import { serverCommands } from '../src/server/commands.ts';
+import { S2S_IMPLEMENTS } from '../src/s2s/specs.ts';
 import { moduleSchemas } from '../src/server/module-schemas.ts';
 
 const ROOT = resolve(import.meta.dirname, '..');
@@ -26,6 +33,7 @@ const GENERATED: Readonly<Record<string, () => string>> = {
   options: describeOptions,
   'host-options': describeHostOptions,
   'component-options': describeComponentOptions,
+  'remote-options': describeRemoteOptions,
   'module-options': () => describeModuleOptions(moduleSchemas(), moduleOptionDocs()),
   metrics: describeMetrics,
   specs: describeSpecs,
@@ -33,7 +41,11 @@ const GENERATED: Readonly<Record<string, () => string>> = {
 
 /** What modules, and the client role, declare to implement, one row per specification. */
 function describeSpecs(): string {
-  const rows = [...MODULES, { name: 'c2s', implements: C2S_SPECS }].flatMap(({ name, implements: specs }) =>
+  const roles = [
+    { name: 'c2s', implements: C2S_SPECS },
+    { name: 's2s', implements: S2S_IMPLEMENTS },
+  ];
+  const rows = [...MODULES, ...roles].flatMap(({ name, implements: specs }) =>
     specs.map(({ spec, version, status, note }) => `| ${spec} | ${version} | ${status} | ${note ?? ''} | \`${name}\` |`),
   );
   return ['| Specification | Version | Status | Note | Module |', '| --- | --- | --- | --- | --- |', ...rows.sort()].join('\n');

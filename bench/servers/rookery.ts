@@ -24,6 +24,7 @@ export async function rookery(directory: string, port: number, options: ServerOp
       ROOKERY_LISTEN: '127.0.0.1',
       ROOKERY_C2S_PORT: String(port),
       ROOKERY_C2S_TLS_PORT: 'off',
+      ROOKERY_S2S: 'off',
       ROOKERY_TLS_REQUIRED: 'false',
       ROOKERY_SCRAM_ITERATIONS: '4096',
       ROOKERY_CONNECT_RATE: '100000',

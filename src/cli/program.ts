@@ -110,7 +110,7 @@ function makeProgram(input: CliInput, exitWith: (code: number) => void): Command
   const printJson = (value: unknown) => void io.stdout.write(`${JSON.stringify(value, undefined, 2)}\n`);
 
   const serve = async () => exitWith(await input.serve(session.load(input.modules)));
-  program.command('serve').description('Run the server until it is told to stop (what happens without a command)').action(serve);
+  program.command('serve').description('Run the server (what happens without a command)').action(serve);
   program.argument('[words...]').action(async ([word]: string[]) => {
     if (word === undefined) return await serve();
     const meant = nearestName(

@@ -24,6 +24,7 @@ const GROUPS: Readonly<Record<string, string>> = {
   session: 'Manage sessions',
   component: 'Look at external components',
   group: 'Manage groups that are in rosters',
+  s2s: 'Connections with other servers',
 };
 
 /** Adds those commands that are not there yet, streaming and personal ones left out. */

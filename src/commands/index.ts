@@ -5,6 +5,7 @@ import { componentList } from './component.ts';
 import { adminAdd, adminList, adminRemove } from './host-admins.ts';
 import { ownKick, ownPasswd, ownSessions } from './own.ts';
 import { backup, config, exportAccount, metrics, reload, restart, status, stop, top } from './process.ts';
+import { s2sCheck, s2sClose, s2sList } from './s2s.ts';
 import { sessionKick, sessionList } from './session.ts';
 import { userAdd, userCount, userDel, userDisable, userEnable, userInfo, userList, userPasswd, userRoster } from './user.ts';
 
@@ -34,6 +35,9 @@ const OWN = [
   ownSessions,
   ownKick,
   componentList,
+  s2sList,
+  s2sClose,
+  s2sCheck,
   backup,
   exportAccount,
 ] as const;

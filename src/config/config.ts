@@ -5,7 +5,8 @@
  */
 import type { ComponentConfig, RouterUserConfig } from './components.ts';
 import type { Option, OPTIONS } from './options.ts';
-import type { ShaperConfig, ShaperRole } from './shapers.ts';
+import type { RemoteConfig } from './remotes.ts';
+import type { ShaperConfig } from './shapers.ts';
 
 type ValuesOf<T> = { readonly [K in keyof T]: T[K] extends Option<infer V> ? V : ValuesOf<T[K]> };
 
@@ -21,7 +22,7 @@ export interface HostConfig {
   readonly certificate: string | undefined;
   readonly key: string | undefined;
   /** Names of the shapers of its accounts' connections; see `shaperFor`. */
-  readonly shapers: Readonly<Record<Exclude<ShaperRole, 'beforeLogin'>, string>>;
+  readonly shapers: Readonly<Record<'users' | 'admins', string>>;
   /** Every known module by name, also those that are off. */
   readonly modules: Readonly<Record<string, ModuleConfig>>;
 }
@@ -42,6 +43,8 @@ export interface Config extends ValuesOf<typeof OPTIONS> {
   readonly components: Readonly<Record<string, ComponentConfig>>;
   /** Users of the router listener by name. */
   readonly routerUsers: Readonly<Record<string, RouterUserConfig>>;
+  /** Other servers with a section of their own, by domain. */
+  readonly remotes: Readonly<Record<string, RemoteConfig>>;
 }
 
 /** Values set by the program that embeds the server: any part of `Config`, in its own types and units. */

@@ -7,6 +7,8 @@ import type { ModuleSchemas } from './hosts.ts';
 import { ALL_OPTIONS, getAt, printOption, printOrigin } from './load.ts';
 import type { LoadedConfig, PlacedOption } from './load.ts';
 import type { ReloadEffect } from './options.ts';
+import { REMOTE_OPTIONS } from './remotes.ts';
+import type { RemoteConfig } from './remotes.ts';
 import { SHAPER_KEYS } from './shapers.ts';
 import type { ShaperConfig } from './shapers.ts';
 import { typeOfSchema } from './types.ts';
@@ -35,6 +37,12 @@ export const describeRouterUserOptions = (): string => describeSection(ROUTER_US
 
 function describeSection(options: Readonly<Record<string, { readonly type: { readonly name: string }; readonly doc: string }>>): string {
   const rows = Object.entries(options).map(([name, { type, doc }]) => `| \`${name}\` | ${type.name} | ${doc} |`);
+  return ['| Key | Value | Meaning |', '| --- | --- | --- |', ...rows].join('\n');
+}
+
+/** The README's table of the keys in a `[remote."…"]` section. */
+export function describeRemoteOptions(): string {
+  const rows = Object.entries(REMOTE_OPTIONS).map(([name, { type, doc }]) => `| \`${name}\` | ${type.name} | ${doc} |`);
   return ['| Key | Value | Meaning |', '| --- | --- | --- |', ...rows].join('\n');
 }
 
@@ -95,6 +103,7 @@ export function printConfig({ config, file, origins }: LoadedConfig, schemas: Mo
     }
   }
   lines.push(...componentLines(config));
+  for (const [domain, remote] of Object.entries(config.remotes)) lines.push('', `[remote.${toml(domain)}]`, ...remoteLines(remote));
   for (const host of config.hosts) {
     lines.push('', `[hosts.${toml(host.domain)}]`, `registration = ${toml(host.registration)}`, `anonymous = ${host.isAnonymous}`);
     if (host.admins.length > 0) lines.push(`admins = ${toml(host.admins)}`);
@@ -122,6 +131,17 @@ function componentLines({ components, routerUsers }: Config): string[] {
     lines.push('', `[router_users.${toml(name)}]`, '# secret is not shown', `bind = ${toml(binds)}`);
     lines.push(`default_route = ${mayBeDefault}`, `log = ${mayLog}`);
   }
+  return lines;
+}
+
+function remoteLines({ addresses, isDirectTls, pins, authorities, isDialback, isTlsRequired }: RemoteConfig): string[] {
+  const lines: string[] = [];
+  if (addresses.length > 0) lines.push(`address = ${toml(addresses)}`);
+  if (isDirectTls) lines.push('direct_tls = true');
+  if (pins.length > 0) lines.push(`pin = ${toml(pins)}`);
+  if (authorities !== undefined) lines.push(`authorities = ${toml(authorities)}`);
+  if (isDialback !== undefined) lines.push(`dialback = ${isDialback}`);
+  if (isTlsRequired !== undefined) lines.push(`tls_required = ${isTlsRequired}`);
   return lines;
 }
 
@@ -198,6 +218,7 @@ export function compareConfigs(before: Config, after: Config): readonly ConfigCh
   for (const path of ['components', 'routerUsers'] as const) {
     if (!isSame(before[path], after[path])) changes.push({ path, reload: 'new connections' });
   }
+  if (!isSame(before.remotes, after.remotes)) changes.push({ path: 'remotes', reload: 'new connections' });
   for (const host of after.hosts) {
     const old = before.hosts.find(({ domain }) => domain === host.domain);
     if (old === undefined || isSame(old, host)) continue;

@@ -23,6 +23,8 @@ export interface ConfigFile {
   /** `[components."…"]` and `[router_users."…"]`, keyed as written. */
   readonly components: ReadonlyMap<string, Section>;
   readonly routerUsers: ReadonlyMap<string, Section>;
+  /** `[remote."…"]`, keyed as written. */
+  readonly remotes: ReadonlyMap<string, Section>;
   /** `[modules]`. */
   readonly modules: Section;
 }
@@ -34,6 +36,7 @@ export const EMPTY_FILE: ConfigFile = {
   shapers: new Map(),
   components: new Map(),
   routerUsers: new Map(),
+  remotes: new Map(),
   modules: {},
 };
 
@@ -77,7 +80,7 @@ export function parseConfigFile(text: string, path: string, knownKeys: readonly 
     problems.push({ code: 'ERR_CONFIG_SYNTAX', key: `${path}:${error.line}:${error.column}`, reason });
     return EMPTY_FILE;
   }
-  const { hosts, modules, shapers, components, router_users: routerUsers, ...rest } = root;
+  const { hosts, modules, shapers, remote, components, router_users: routerUsers, ...rest } = root;
   const [builtIn, named] = splitShapers(sectionOrProblem(shapers, 'shapers', problems), knownKeys);
   const options = new Map<string, unknown>();
   collectOptions({ ...rest, shapers: builtIn }, '', new Set(knownKeys), options, problems);
@@ -87,6 +90,7 @@ export function parseConfigFile(text: string, path: string, knownKeys: readonly 
     components: sectionsIn(sectionOrProblem(components, 'components', problems), (name) => `components."${name}"`, problems),
     routerUsers: sectionsIn(sectionOrProblem(routerUsers, 'router_users', problems), (name) => `router_users."${name}"`, problems),
     shapers: sectionsIn(named, (name) => `shapers.${name}`, problems),
+    remotes: sectionsIn(sectionOrProblem(remote, 'remote', problems), (name) => `remote."${name}"`, problems),
     modules: sectionOrProblem(modules, 'modules', problems),
   };
 }
@@ -136,7 +140,7 @@ function unknownKey(key: string, isTable: boolean, known: ReadonlySet<string>): 
         code: 'ERR_CONFIG_UNKNOWN',
         key: `[${key}]`,
         reason: 'there is no such section',
-        suggestion: nearestName(key, [...sections, 'components', 'hosts', 'modules', 'router_users', 'shapers']),
+        suggestion: nearestName(key, [...sections, 'components', 'hosts', 'modules', 'remote', 'router_users', 'shapers']),
       }
     : { code: 'ERR_CONFIG_UNKNOWN', key, reason: 'there is no such option', suggestion: nearestKey(key, [...known]) };
 }

@@ -15,6 +15,7 @@ import type { ModuleSchemas } from './hosts.ts';
 import { nearestName } from './nearest.ts';
 import { OPTIONS } from './options.ts';
 import type { Option, OptionTree } from './options.ts';
+import { makeRemotes } from './remotes.ts';
 import { BUILT_IN_SHAPERS, BURST_SECONDS, makeShapers, NO_SHAPER } from './shapers.ts';
 import { parseDomain, printValue } from './types.ts';
 
@@ -110,6 +111,8 @@ export function loadConfig(input: LoadInput): LoadedConfig {
   const { components, routerUsers } = input.values ?? {};
   values['components'] = makeComponents(withGiven(contents.components, components), draft.domains, problems);
   values['routerUsers'] = makeRouterUsers(withGiven(contents.routerUsers, routerUsers), problems);
+  const absolutePath = (path: string): string => resolve(file === undefined ? directory : dirname(file), path);
+  values['remotes'] = makeRemotes(contents.remotes, absolutePath, problems);
   tightenBeforeLogin(values, draft, origins);
   followRates(values, draft, origins);
   followOutbound(values, draft, origins);
@@ -128,7 +131,7 @@ export function loadConfig(input: LoadInput): LoadedConfig {
         },
         modules: contents.modules,
         schemas: input.modules,
-        absolutePath: (path) => resolve(file === undefined ? directory : dirname(file), path),
+        absolutePath,
       },
       problems,
     ),

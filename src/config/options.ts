@@ -10,6 +10,7 @@ import {
   bytes,
   count,
   domain,
+  domainPattern,
   duration,
   flag,
   list,
@@ -20,6 +21,7 @@ import {
   optionalPlace,
   orOff,
   path,
+  place,
   ports,
   rate,
 } from './types.ts';
@@ -251,17 +253,118 @@ export const OPTIONS = {
       stanzasPerSecond: 20,
       burstStanzas: 100,
     }),
+    // A server speaks for many users at once.
+    server: shaperOptions('ROOKERY_SERVER', 'server', 'of another server', {
+      bytesPerSecond: 10_000_000,
+      burstBytes: 50_000_000,
+      stanzasPerSecond: 20_000,
+      burstStanzas: 100_000,
+    }),
   },
   shaperRules: {
     beforeLogin: shaperRule('ROOKERY_SHAPER_BEFORE_LOGIN', 'before_login', 'login', 'that have not logged in'),
     users: shaperRule('ROOKERY_SHAPER_USERS', 'users', 'normal', 'of users'),
     admins: shaperRule('ROOKERY_SHAPER_ADMINS', 'admins', 'none', 'of the accounts in `admins`'),
+    servers: shaperRule('ROOKERY_SHAPER_SERVERS', 'servers', 'server', 'of other servers that have shown who they are'),
   },
   s2s: {
+    isEnabled: option('ROOKERY_S2S', 's2s.enabled', flag(), {
+      default: true,
+      doc: 'Whether this server speaks with others; if not, it neither listens for them nor connects to them.',
+      reload: 'restart',
+    }),
     ports: option('ROOKERY_S2S_PORT', 's2s.ports', ports(), {
       default: [5269],
-      doc: 'Ports for other servers. Reserved: this version has no server-to-server links and does not listen there.',
+      doc: 'Ports for other servers, with STARTTLS.',
       reload: 'restart',
+    }),
+    tlsPorts: option('ROOKERY_S2S_TLS_PORT', 's2s.tls_ports', ports(), {
+      default: [],
+      doc: 'Ports for other servers, with TLS from the first byte (XEP-0368; needs `_xmpps-server` records).',
+      reload: 'restart',
+    }),
+    isTlsRequired: option('ROOKERY_S2S_TLS_REQUIRED', 's2s.tls_required', flag(), {
+      default: true,
+      doc: 'Whether other servers must use TLS.',
+      reload: 'new connections',
+    }),
+    isDialback: option('ROOKERY_S2S_DIALBACK', 's2s.dialback', flag(), {
+      default: true,
+      doc: 'Whether dialback (XEP-0220) will do for servers whose certificate does not show who they are; if not, nothing but the certificate counts.',
+      reload: 'new connections',
+    }),
+    isBidi: option('ROOKERY_S2S_BIDI', 's2s.bidi', flag(), {
+      default: false,
+      doc: 'Whether one connection may carry stanzas both ways (XEP-0288). Such streams cannot be resumed: after a cut link, a stanza may come twice.',
+      reload: 'new connections',
+    }),
+    authorities: option('ROOKERY_S2S_CA', 's2s.authorities', optionalPath(), {
+      default: undefined,
+      defaultText: 'those that come with Node.js',
+      doc: 'PEM file of the authorities whose certificates are believed of other servers.',
+      reload: 'restart',
+    }),
+    allow: option('ROOKERY_S2S_ALLOW', 's2s.allow', list(domainPattern()), {
+      default: [],
+      defaultText: 'all',
+      doc: 'The only domains to speak with, where any are named; `*.example.org` is all below that one.',
+      reload: 'new connections',
+    }),
+    block: option('ROOKERY_S2S_BLOCK', 's2s.block', list(domainPattern()), {
+      default: [],
+      doc: 'Domains not to speak with, whatever is allowed.',
+      reload: 'new connections',
+    }),
+    nameServers: option('ROOKERY_S2S_DNS', 's2s.dns', list(place()), {
+      default: [],
+      defaultText: 'those of the system',
+      doc: 'Name servers to ask for other servers, as IP addresses with a port or without.',
+      reload: 'restart',
+    }),
+    nameTimeoutMs: option('ROOKERY_S2S_DNS_TIMEOUT', 's2s.dns_timeout', duration({ min: 100, max: 60_000 }), {
+      default: 5_000,
+      doc: 'Time for one question to one name server.',
+      reload: 'restart',
+    }),
+    connectMs: option('ROOKERY_S2S_CONNECT_TIMEOUT', 's2s.connect_timeout', duration({ min: 100, max: 120_000 }), {
+      default: 10_000,
+      doc: 'Time for TCP to connect to one address of another server, and for a TLS handshake.',
+      reload: 'restart',
+    }),
+    negotiationMs: option('ROOKERY_S2S_NEGOTIATION_TIMEOUT', 's2s.negotiation_timeout', duration({ min: 1_000, max: 600_000 }), {
+      default: 30_000,
+      doc: 'Time from a connection with another server to one over which stanzas may go.',
+      reload: 'new connections',
+    }),
+    idleMs: option('ROOKERY_S2S_IDLE_TIMEOUT', 's2s.idle_timeout', orOff(duration({ min: 1_000, max: 604_800_000 })), {
+      default: 1_800_000,
+      doc: 'A connection with another server that carries no stanza for so long is closed.',
+      reload: 'new connections',
+    }),
+    resumeMs: option('ROOKERY_S2S_RESUME_TIMEOUT', 's2s.resume_timeout', duration({ min: 0, max: 24 * 60 * 60 * 1_000 }), {
+      default: 300_000,
+      doc: 'How long a stream with another server whose connection is lost can be resumed; 0 switches resumption off.',
+      reload: 'new connections',
+    }),
+    retryMs: option('ROOKERY_S2S_RETRY', 's2s.retry', duration({ min: 100, max: 3_600_000 }), {
+      default: 5_000,
+      doc: 'After a failed attempt, another server is not connected to for so long, doubled with each further failure; stanzas are refused meanwhile.',
+      reload: 'now',
+    }),
+    retryMaxMs: option('ROOKERY_S2S_RETRY_MAX', 's2s.retry_max', duration({ min: 100, max: 24 * 60 * 60 * 1_000 }), {
+      default: 300_000,
+      doc: 'The longest such time.',
+      reload: 'now',
+    }),
+    queueStanzas: option('ROOKERY_S2S_QUEUE', 's2s.queue', count({ min: 16, max: 1_000_000 }), {
+      default: 2_000,
+      doc: 'Stanzas waiting for one other server, while it is connected to or does not read; further messages of users wait where they are, all else is refused.',
+      reload: 'now',
+    }),
+    queueBytes: option('ROOKERY_S2S_QUEUE_SIZE', 's2s.queue_size', bytes({ min: 65_536, max: 1024 * 1024 * 1024 }), {
+      default: 8 * 1024 * 1024,
+      doc: 'Size of the stanzas waiting for one other server.',
+      reload: 'now',
     }),
   },
   component: {
@@ -488,6 +591,15 @@ export const OPTIONS = {
       maxNameBytes: 256,
       maxNamespaces: 16,
       maxWhitespaceBytes: 1_000,
+    }),
+    servers: framerOptions('ROOKERY_S2S_STANZA', 's2s.stanza', 'of another server', {
+      maxBytes: 512 * 1024,
+      maxDepth: 64,
+      maxElements: 8_192,
+      maxAttributes: 64,
+      maxNameBytes: 1_024,
+      maxNamespaces: 64,
+      maxWhitespaceBytes: 10_000,
     }),
     afterLogin: framerOptions('ROOKERY_STANZA', 'stanza', 'after login', {
       maxBytes: 256 * 1024,

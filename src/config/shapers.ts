@@ -15,13 +15,13 @@ export interface ShaperConfig {
 }
 
 /** Whose connections a rule is about. */
-export type ShaperRole = 'beforeLogin' | 'users' | 'admins';
+export type ShaperRole = 'beforeLogin' | 'users' | 'admins' | 'servers';
 
 /** The shaper that brakes nothing. */
 export const NO_SHAPER = 'none';
 
 /** Shapers that are options of their own. */
-export const BUILT_IN_SHAPERS = ['normal', 'login'] as const;
+export const BUILT_IN_SHAPERS = ['normal', 'login', 'server'] as const;
 
 /** A burst that is not set is what comes in this time at the rate. */
 export const BURST_SECONDS = 5;
@@ -87,8 +87,8 @@ function makeShaper(prefix: string, section: Section, problems: ConfigProblem[])
 /** The shaper that a rule names; undefined where it brakes nothing. */
 export function shaperNamed(config: Config, name: string): ShaperConfig | undefined {
   if (name === NO_SHAPER) return undefined;
-  const { normal, login } = config.shapers;
-  return name === 'normal' ? normal : name === 'login' ? login : config.namedShapers[name];
+  const builtIn = BUILT_IN_SHAPERS.find((each) => each === name);
+  return builtIn === undefined ? config.namedShapers[name] : config.shapers[builtIn];
 }
 
 /**
@@ -97,6 +97,7 @@ export function shaperNamed(config: Config, name: string): ShaperConfig | undefi
  * @param domain of the account; before login none is known.
  */
 export function shaperFor(config: Config, role: ShaperRole, domain?: string): ShaperConfig | undefined {
-  const host = role === 'beforeLogin' ? undefined : config.hosts.find((host) => host.domain === domain);
-  return shaperNamed(config, host === undefined || role === 'beforeLogin' ? config.shaperRules[role] : host.shapers[role]);
+  const isOfAccounts = role === 'users' || role === 'admins';
+  const host = isOfAccounts ? config.hosts.find((host) => host.domain === domain) : undefined;
+  return shaperNamed(config, host === undefined || !isOfAccounts ? config.shaperRules[role] : host.shapers[role]);
 }

@@ -320,6 +320,28 @@ export function optionalPlace(): ValueType<string | undefined> {
 
 const PLACE = /^(?:[\p{L}\p{N}.-]{1,255}|\[[0-9a-fA-F:.]{2,45}\])(?::\d{1,5})?$/u;
 
+/** Like `optionalPlace`, and there is one. */
+export function place(): ValueType<string> {
+  return text('host or host:port', 'a host or host:port', (input) => (PLACE.test(input) ? input : undefined));
+}
+
+/** A SHA-256 in hexadecimal, with colons or without; the value has none and is of lower case. */
+export function fingerprint(): ValueType<string> {
+  return text('SHA-256', 'a SHA-256 in hexadecimal, 64 digits', (input) => {
+    const digits = input.replaceAll(':', '').toLowerCase();
+    return /^[0-9a-f]{64}$/.test(digits) ? digits : undefined;
+  });
+}
+
+/** A domain, or `*.` and a domain for all below that one. */
+export function domainPattern(): ValueType<string> {
+  return text('domain or *.domain', 'a domain name, or *. and one', (input) => {
+    const isBelow = input.startsWith('*.');
+    const parsed = parseDomain(isBelow ? input.slice(2) : input);
+    return parsed === undefined ? undefined : isBelow ? `*.${parsed}` : parsed;
+  });
+}
+
 /**
  * A virtual host's domain, lower case, Unicode form where it is internationalised
  * (RFC 7622 §3.2); IP addresses are accepted, as tests use them.

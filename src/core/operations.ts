@@ -6,6 +6,7 @@ import type { Store } from '../store/store.ts';
 import type { BareJid } from '../xmpp/jid.ts';
 import type { PreparedPassword } from '../sasl/scram-credentials.ts';
 import type { AccountContext } from './context.ts';
+import type { Links } from './links.ts';
 import type { Host } from './host.ts';
 import type { BackupResult, ReloadResult, ServerStatus, TopFrame } from './server-status.ts';
 import type { AccountStatus, CreateAccount, GetStatus, Kick, RemoveAccount, SetCredentials, SetEnabled } from './messages.ts';
@@ -38,6 +39,8 @@ export interface WorkerContext {
   readonly now: number;
   /** Bare JIDs of the accounts that live on this worker and have sessions. */
   readonly sessionOwners: () => readonly BareJid[];
+  /** To other servers; undefined where there are none. */
+  readonly links?: Links | undefined;
   /** As Operations.account; the account may live on any worker. */
   readonly account: Operations['account'];
 }

@@ -1,6 +1,6 @@
 /** A worker in the calling thread: for programs that embed the server, and their tests. */
 import type { WorkerStatus } from '../core/server-status.ts';
-import type { ListeningPorts } from './worker-control.ts';
+import { NO_PORTS, type ListeningPorts } from './worker-control.ts';
 import { workerStatus, type AsyncControl, type WorkerHandle } from './worker-handle.ts';
 import { WorkerService, type WorkerServiceOptions } from './worker-service.ts';
 
@@ -8,7 +8,7 @@ export class LocalWorker implements WorkerHandle {
   readonly index = 0;
   readonly control: AsyncControl;
   state: WorkerStatus['state'] = 'starting';
-  ports: ListeningPorts = { c2s: [], c2sTls: [], component: [] };
+  ports: ListeningPorts = NO_PORTS;
   readonly service: WorkerService;
   private stopped: Promise<void> | undefined = undefined;
 

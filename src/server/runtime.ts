@@ -25,6 +25,7 @@ import {
   type WorkerContext,
   type WorkerOperation,
 } from '../core/operations.ts';
+import { CHECK_LINK, CLOSE_LINKS, LIST_LINKS } from '../core/links.ts';
 import { TAKE_SETTING } from '../core/host-settings.ts';
 import { configuredAdmins } from '../core/roles.ts';
 import { Router, type Outbox } from '../core/router.ts';
@@ -38,6 +39,7 @@ import type { Transport } from '../net/transport.ts';
 import type { Store } from '../store/store.ts';
 import { Link, LinkShare, type LinkEvent } from '../stream/link.ts';
 import type { OutboundLimits } from '../stream/outbound.ts';
+import { S2s, type S2sWorld } from '../s2s/index.ts';
 import { parseJid, type BareJid } from '../xmpp/jid.ts';
 import type { Stanza } from '../xmpp/stanza.ts';
 import { componentRows } from '../commands/component.ts';
@@ -66,6 +68,8 @@ export interface RuntimeOptions {
   readonly now: () => number;
   /** See C2sEnvironment; without it no certificate is for anybody. */
   readonly certificateAddresses?: ((certificate: Buffer) => readonly string[]) | undefined;
+  /** The way to other servers; without it there is none. */
+  readonly s2s?: S2sWorld | undefined;
   /** Told when a connection has logged in, and so stops counting as one that has not. */
   readonly onAuthenticated?: (transport: Transport) => void;
   /** Told of each wrong password. */
@@ -79,6 +83,7 @@ export class Runtime {
   readonly counters = new C2sCounters();
   readonly links: LinkShare;
   readonly components: Components;
+  readonly s2s: S2s | undefined;
   private readonly census: AccountCensus = { idle: 0, owners: new Set() };
   private config: Config;
   private readonly now: () => number;
@@ -129,7 +134,8 @@ export class Runtime {
     };
     const { limits, stanza } = config;
     // Half empty, it takes any stanza: what waits for room needs no more than that.
-    const mailbox = { maxMessages: limits.mailboxMessages, maxBytes: Math.max(limits.mailboxBytes, 4 * stanza.afterLogin.maxBytes) };
+    const largest = Math.max(stanza.afterLogin.maxBytes, stanza.servers.maxBytes);
+    const mailbox = { maxMessages: limits.mailboxMessages, maxBytes: Math.max(limits.mailboxBytes, 4 * largest) };
     this.mailbox = mailbox;
     this.c2sMachine = { ...c2sMachine, mailbox };
     this.registerActors();
@@ -146,6 +152,14 @@ export class Runtime {
       onLoginFailed: (transport) => onLoginFailed?.(transport),
     });
     this.addOperation(componentRows(() => this.components.rows()));
+    for (const operation of [LIST_LINKS, CLOSE_LINKS, CHECK_LINK]) this.addOperation(operation);
+    this.s2s = options.s2s === undefined || !config.s2s.isEnabled ? undefined : this.makeS2s(options, options.s2s);
+  }
+
+  /** Likewise, of another server. */
+  acceptServer(transport: Transport): void {
+    if (this.s2s === undefined) transport.destroy();
+    else this.s2s.accept(transport);
   }
 
   /** Takes over a connection that was just accepted. TLS, where it comes first, is done. */
@@ -167,6 +181,7 @@ export class Runtime {
   reload(config: Config): void {
     this.config = config;
     this.c2s.config = config;
+    this.s2s?.reload(config);
     this.links.outbound.setLimits(outboundLimits(config));
     for (const host of this.hosts.values()) host.reload(config);
     this.components.reload(config);
@@ -201,7 +216,14 @@ export class Runtime {
   private context(): WorkerContext {
     const account = async <A, R>(bare: BareJid, { name }: AccountOperation<A, R>, args: A): Promise<R> =>
       resultOf((await this.ask(bare, { kind: 'operate', operation: name, args })) as OperationAnswer) as R;
-    return { worker: this.kernel.worker, hosts: this.hosts, now: this.now(), sessionOwners: () => this.sessionOwners(), account };
+    return {
+      worker: this.kernel.worker,
+      hosts: this.hosts,
+      now: this.now(),
+      sessionOwners: () => this.sessionOwners(),
+      links: this.s2s,
+      account,
+    };
   }
 
   /**
@@ -250,6 +272,41 @@ export class Runtime {
     this.components.close(farewell);
     const untilMs = performance.now() + withinMs;
     while (performance.now() < untilMs && kernel.list({ kind: 'c2s', limit: 1 }).length > 0) await setTimeout(FAREWELL_POLL_MS);
+  }
+
+  /** Ends the streams with other servers, once what clients have caused by leaving is sent, or the time is over. */
+  async closeLinks(withinMs: number): Promise<void> {
+    const { s2s } = this;
+    if (s2s === undefined) return;
+    const untilMs = performance.now() + withinMs;
+    while (s2s.isBusy && performance.now() < untilMs) await setTimeout(FAREWELL_POLL_MS);
+    s2s.closeAll();
+  }
+
+  private makeS2s(options: RuntimeOptions, world: S2sWorld): S2s {
+    const { config, kernel, log, secret, now } = options;
+    return new S2s({
+      ...world,
+      config,
+      kernel,
+      router: this.router,
+      log,
+      now,
+      secret,
+      mailbox: this.mailbox,
+      makeLink: (transport, role) =>
+        new Link({
+          transport,
+          limits: role === 'server' ? this.config.stanza.servers : this.config.stanza.beforeLogin,
+          share: this.links,
+          rates: shaperFor(this.config, role === 'server' ? 'servers' : 'beforeLogin'),
+          now: this.now,
+        }),
+      promote: (link) => {
+        link.framer.limits = this.config.stanza.servers;
+        link.shape(shaperFor(this.config, 'servers'));
+      },
+    });
   }
 
   private registerActors(): void {

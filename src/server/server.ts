@@ -93,6 +93,8 @@ export class Server implements Reach {
         ...this.ports.c2s.map((port) => ({ kind: 'c2s', port })),
         ...this.ports.c2sTls.map((port) => ({ kind: 'c2s_tls', port })),
         ...this.ports.component.map((port) => ({ kind: 'component', port })),
+        ...this.ports.s2s.map((port) => ({ kind: 's2s', port })),
+        ...this.ports.s2sTls.map((port) => ({ kind: 's2s_tls', port })),
       ],
       workers: await Promise.all(this.parts.workers.map((worker) => worker.status())),
       pool: this.pool.stats,

@@ -9,7 +9,7 @@ import { workerEntry, type WorkerEntry } from '../build/embedded.ts';
 import type { WorkerStatus } from '../core/server-status.ts';
 import { OperatorError } from '../kernel/errors.ts';
 import { allowCollecting } from './quiet-collector.ts';
-import type { ListeningPorts, MainControl, WorkerControl, WorkerStart } from './worker-control.ts';
+import { NO_PORTS, type ListeningPorts, type MainControl, type WorkerControl, type WorkerStart } from './worker-control.ts';
 import { workerStatus, type AsyncControl, type WorkerHandle } from './worker-handle.ts';
 
 /** What the thread finds in `workerData`. */
@@ -39,7 +39,7 @@ const MIB = 1024 * 1024;
 export class ThreadWorker implements WorkerHandle {
   readonly index: number;
   state: WorkerStatus['state'] = 'starting';
-  ports: ListeningPorts = { c2s: [], c2sTls: [], component: [] };
+  ports: ListeningPorts = NO_PORTS;
   /** Lives before this one. */
   restarts = -1;
   private readonly options: ThreadWorkerOptions;
@@ -104,7 +104,7 @@ export class ThreadWorker implements WorkerHandle {
 
   /** @param ports what an earlier worker listens on. A later life listens where its first one did. */
   async listen(ports?: ListeningPorts): Promise<void> {
-    const hasListened = this.ports.c2s.length + this.ports.c2sTls.length > 0;
+    const hasListened = Object.values(this.ports).some((ports) => ports.length > 0);
     this.ports = await this.control.listen(hasListened ? this.ports : ports);
   }
 

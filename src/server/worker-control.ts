@@ -31,7 +31,12 @@ export interface ListeningPorts {
   readonly c2s: readonly number[];
   readonly c2sTls: readonly number[];
   readonly component: readonly number[];
+  readonly s2s: readonly number[];
+  readonly s2sTls: readonly number[];
 }
+
+/** Before a worker listens. */
+export const NO_PORTS: ListeningPorts = { c2s: [], c2sTls: [], component: [], s2s: [], s2sTls: [] };
 
 /** One worker's figures at one moment. */
 export interface WorkerFigures {

@@ -2,6 +2,7 @@
  * One worker, whole: kernel, store, runtime and listeners, behind the control interface. It runs in
  * a worker thread (`src/worker.ts`), or in the calling thread for programs that embed the server.
  */
+import { isIP } from 'node:net';
 import type { MessagePort } from 'node:worker_threads';
 import type { Config } from '../config/config.ts';
 import { systemClock, type Clock } from '../kernel/clock.ts';
@@ -13,15 +14,18 @@ import type { AccountRequest, OperationAnswer } from '../core/operations.ts';
 import { MODULES } from '../modules/index.ts';
 import { addressKey } from '../net/address.ts';
 import { Admission } from '../net/admission.ts';
+import { Dialer } from '../net/dial.ts';
 import { FlushQueue } from '../net/flush-queue.ts';
 import { listen, type Listener } from '../net/listener.ts';
 import type { TlsHost } from '../net/credentials.ts';
+import { makeNameService } from '../net/service-records.ts';
+import type { S2sWorld } from '../s2s/index.ts';
 import { makeTlsSettings, TlsContexts, type TlsEntry, type TlsSettings } from '../net/tls-context.ts';
 import type { Transport } from '../net/transport.ts';
 import { makeLogger, type Logger } from '../observe/log.ts';
 import type { Store } from '../store/store.ts';
 import { makeStreamId, responseHeader, STREAM_END, streamErrorXml } from '../stream/header.ts';
-import { parseJid, type BareJid } from '../xmpp/jid.ts';
+import { asciiDomain, parseJid, type BareJid } from '../xmpp/jid.ts';
 import { NS } from '../xmpp/namespaces.ts';
 import { serverCommands } from './commands.ts';
 import { storeForDrill } from './drill.ts';
@@ -31,6 +35,8 @@ import type { Activity, ActorView, ListeningPorts, MainControl, WorkerControl, W
 
 /** How often the watchdog is told that the event loop turns; more often than that looks. */
 const HEARTBEAT_MS = 200;
+/** For what clients have caused by leaving to reach other servers. */
+const LINKS_MS = 2_000;
 
 export interface WorkerServiceOptions {
   readonly start: WorkerStart;
@@ -52,6 +58,8 @@ export class WorkerService implements WorkerControl {
   private store: Store | undefined;
   private runtime: Runtime | undefined;
   private tls: TlsContexts | undefined;
+  /** What is shown to other servers, and asked of them. */
+  private serverTls: TlsContexts | undefined;
   private heartbeat: NodeJS.Timeout | undefined;
   private collecting: NodeJS.Timeout | undefined;
 
@@ -80,7 +88,8 @@ export class WorkerService implements WorkerControl {
     const { start, main } = this.options;
     // Not loaded where it is not used: embedded servers keep their data in memory.
     this.store = storeForDrill(this.options.store ?? (await (await import('./open-store.ts')).openStore(start.config)));
-    this.tls = this.loadTls();
+    this.tls = this.loadTls(this.tlsSettings());
+    const s2s = start.config.s2s.isEnabled ? await this.makeS2s() : undefined;
     const hasClientCertificates = start.config.tls.clientAuthorities !== undefined;
     const certificates = hasClientCertificates ? await import('../sasl/certificate-addresses.ts') : undefined;
     this.runtime = new Runtime({
@@ -96,7 +105,33 @@ export class WorkerService implements WorkerControl {
       certificateAddresses: certificates?.parseCertificateAddresses,
       onAuthenticated: (transport) => this.authenticated(transport),
       onLoginFailed: ({ remoteAddress }) => this.loginFailed(remoteAddress),
+      s2s,
     });
+  }
+
+  /** Loaded only where there is speaking with other servers: its ASN.1 parser is large. */
+  private async makeS2s(): Promise<S2sWorld> {
+    const { makeTrust } = await import('../s2s/trust.ts');
+    this.serverTls = this.loadTls(this.serverTlsSettings());
+    const { s2s, hosts } = this.config;
+    const dialer = new Dialer({ flushQueue: this.flushQueue, timeoutMs: s2s.connectMs });
+    return {
+      names: makeNameService({ servers: s2s.nameServers, timeoutMs: s2s.nameTimeoutMs }),
+      trust: makeTrust({ config: () => this.config, authorities: () => this.serverTls?.authorities, now: () => systemClock.now() }),
+      dial: async (place, local, remote) => {
+        // Components have no certificate of their own.
+        const context = this.serverTls?.clientContext(local) ?? this.serverTls?.clientContext(hosts[0]!.domain);
+        if (context === undefined) throw new Error('this server has no certificate that it could show');
+        const name = asciiDomain(remote);
+        return dialer.dial({
+          ...place,
+          serverName: isIP(name) === 0 && !name.startsWith('[') ? name : undefined,
+          alpn: 'xmpp-server',
+          context,
+        });
+      },
+      onAuthenticated: (transport) => this.authenticated(transport),
+    };
   }
 
   async listen(ports: ListeningPorts | undefined): Promise<ListeningPorts> {
@@ -107,6 +142,7 @@ export class WorkerService implements WorkerControl {
       setting: string,
       hosts: readonly string[] = config.listen,
       accept = (transport: Transport): void => this.running.accept(transport),
+      tls: TlsContexts | undefined = this.tls,
     ): Promise<number[]> => {
       const opened: number[] = [];
       for (const port of wanted) {
@@ -117,11 +153,11 @@ export class WorkerService implements WorkerControl {
           reusePort: workers > 1,
           checkUnused: ports === undefined && workers > 1, // a worker that is replaced shares its ports with those that live
           kind,
-          tls: this.tls,
+          tls,
           flushQueue: this.flushQueue,
           admission: this.admission,
           accept,
-          refusalText: (refusal) => (refusal === 'too_many_login_failures' ? this.banText() : undefined),
+          refusalText: (refusal) => (tls === this.tls && refusal === 'too_many_login_failures' ? this.banText() : undefined),
           onAcceptError: (error) => this.logger.error('accept_failed', { code: error.code }),
         });
         if (listener.kind === 'listen_problem') throw new Error(listener.text);
@@ -130,6 +166,10 @@ export class WorkerService implements WorkerControl {
       }
       return opened;
     };
+    const openServers = async (wanted: readonly number[], kind: TlsEntry, setting: string): Promise<number[]> =>
+      config.s2s.isEnabled
+        ? open(wanted, kind, setting, config.listen, (transport) => this.running.acceptServer(transport), this.serverTls)
+        : [];
     return {
       c2s: await open(ports?.c2s ?? config.c2s.ports, 'starttls', 'ROOKERY_C2S_PORT'),
       c2sTls: await open(ports?.c2sTls ?? config.c2s.tlsPorts, 'direct_tls', 'ROOKERY_C2S_TLS_PORT'),
@@ -140,6 +180,8 @@ export class WorkerService implements WorkerControl {
         config.component.listen,
         (transport) => this.running.components.accept(transport),
       ),
+      s2s: await openServers(ports?.s2s ?? config.s2s.ports, 'starttls', 'ROOKERY_S2S_PORT'),
+      s2sTls: await openServers(ports?.s2sTls ?? config.s2s.tlsPorts, 'direct_tls', 'ROOKERY_S2S_TLS_PORT'),
     };
   }
 
@@ -176,6 +218,10 @@ export class WorkerService implements WorkerControl {
       outboundVictims: outbound.victims,
       addressesBanned: this.admission.bans,
     };
+    const links = this.running.s2s?.counters;
+    const s2s = Object.fromEntries(
+      Object.entries(links ?? {}).map(([name, count]) => [`s2s${name[0]!.toUpperCase()}${name.slice(1)}`, count as number]),
+    );
     const { accepted, authenticated, loginFailures, bound, resumed, stanzasIn, stanzasOut } = counters;
     return {
       worker: this.options.start.index,
@@ -191,6 +237,7 @@ export class WorkerService implements WorkerControl {
         stanzasOut,
         ...limits,
         ...this.running.components.counters,
+        ...s2s,
       },
       closed: Object.fromEntries(counters.closed),
       actors: Object.fromEntries(inspection.machines.map(({ name, count, restarts, queued }) => [name, { count, restarts, queued }])),
@@ -223,8 +270,8 @@ export class WorkerService implements WorkerControl {
     this.running.reload(config);
     this.logger.level = config.log.level;
     this.admission.setLimits(admissionLimits(config));
-    for (const { severity, text } of this.tls?.reload(this.tlsSettings()) ?? [])
-      this.logger[severity === 'error' ? 'error' : 'warn']('certificate', { text });
+    const problems = [...(this.tls?.reload(this.tlsSettings()) ?? []), ...(this.serverTls?.reload(this.serverTlsSettings()) ?? [])];
+    for (const { severity, text } of problems) this.logger[severity === 'error' ? 'error' : 'warn']('certificate', { text });
   }
 
   async closeClients(): Promise<void> {
@@ -248,7 +295,8 @@ export class WorkerService implements WorkerControl {
 
   async drain(): Promise<void> {
     await this.closeClients();
-    await this.kernel.drain(this.config.stopMs, ['c2s', 'host', 'account']);
+    await this.runtime?.closeLinks(Math.min(this.config.stopMs, LINKS_MS));
+    await this.kernel.drain(this.config.stopMs, ['c2s', 'host', 'account', 's2s_in', 's2s_out']);
     this.kernel.close();
     clearInterval(this.heartbeat);
     clearInterval(this.collecting);
@@ -265,8 +313,8 @@ export class WorkerService implements WorkerControl {
     return this.runtime;
   }
 
-  private loadTls(): TlsContexts | undefined {
-    const { contexts, problems } = TlsContexts.load(this.tlsSettings());
+  private loadTls(settings: TlsSettings): TlsContexts | undefined {
+    const { contexts, problems } = TlsContexts.load(settings);
     for (const { severity, text } of problems) this.logger[severity === 'error' ? 'error' : 'warn']('certificate', { text });
     return contexts;
   }
@@ -275,6 +323,12 @@ export class WorkerService implements WorkerControl {
     const { ticketSecret } = this.options.start;
     const { clientAuthorities } = this.config.tls;
     return makeTlsSettings(this.tlsHosts, { ticketSecret: Buffer.from(ticketSecret), clientAuthorityFile: clientAuthorities });
+  }
+
+  private serverTlsSettings(): TlsSettings {
+    const ticketSecret = Buffer.from(this.options.start.ticketSecret);
+    const clientAuthorityFile = this.config.s2s.authorities;
+    return makeTlsSettings(this.tlsHosts, { ticketSecret, clientAuthorityFile, alpn: ['xmpp-server'], areServers: true });
   }
 
   private authenticated(transport: Transport): void {

@@ -19,7 +19,7 @@ const options = { skip: binary === undefined || binary === '' ? 'TEST_BINARY is 
 async function start(directory: string) {
   const executable = join(directory, 'rookery');
   copyFileSync(binary!, executable);
-  const env = { ROOKERY_C2S_PORT: '0', ROOKERY_C2S_TLS_PORT: '0', ROOKERY_CACHE_DIR: join(directory, 'cache') };
+  const env = { ROOKERY_C2S_PORT: '0', ROOKERY_C2S_TLS_PORT: '0', ROOKERY_S2S_PORT: '0', ROOKERY_CACHE_DIR: join(directory, 'cache') };
   const startedMs = performance.now();
   const child = spawn(executable, [], { cwd: directory, env, stdio: ['ignore', 'pipe', 'pipe'] });
   const exit = once(child, 'exit') as Promise<[number | null]>;

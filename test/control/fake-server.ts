@@ -127,6 +127,12 @@ export function commands(users = new Map<string, string>(), overrides: Partial<C
       ].slice(0, limit),
       isTruncated: limit < 2,
     }),
+    's2s list': () => [],
+    's2s close': () => ({ count: 2 }),
+    's2s check': () => [
+      { what: 'names', isGood: true, text: '192.0.2.7 port 5269' },
+      { what: 'certificate', isGood: false, text: 'not for this domain; names: tybalt.lit' },
+    ],
     'session kick': ({ address }) => ({ count: address.includes('/') ? 1 : 2 }),
     'component list': () => ({ components: [] }),
     backup: ({ directory }) => ({ directory, accounts: 3, bytes: 5 * 1024 * 1024, durationMs: 1_234 }),

@@ -35,6 +35,7 @@ export class ServerProcess implements AsyncDisposable {
   tlsPort = 0;
   componentPort = 0;
   routerPort = 0;
+  s2sPort = 0;
   readonly log: LogLine[] = [];
   private readonly settings: Readonly<Record<string, string>>;
   private child: ChildProcess | undefined;
@@ -73,6 +74,7 @@ export class ServerProcess implements AsyncDisposable {
       ROOKERY_C2S_PORT: String(this.port),
       ROOKERY_C2S_TLS_PORT: String(this.tlsPort),
       ROOKERY_COMPONENT_PORT: String(this.componentPort),
+      ROOKERY_S2S_PORT: String(this.s2sPort),
       ROOKERY_SCRAM_ITERATIONS: '4096',
       ROOKERY_LOG_FORMAT: 'json',
       ...this.settings,
@@ -97,6 +99,7 @@ export class ServerProcess implements AsyncDisposable {
     this.tlsPort = (started['c2sTls'] as number[])[0] ?? 0;
     this.componentPort = (started['component'] as number[])[0] ?? 0;
     this.routerPort = (started['router'] as number[] | undefined)?.[0] ?? this.routerPort;
+    this.s2sPort = (started['s2s'] as number[])[0] ?? 0;
   }
 
   /** The first log line so far or to come that satisfies `accept`. */

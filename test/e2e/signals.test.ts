@@ -25,6 +25,7 @@ async function runOnce(settings: Readonly<Record<string, string>>, act: (pid: nu
     ROOKERY_LISTEN: '127.0.0.1',
     ROOKERY_C2S_PORT: '0',
     ROOKERY_C2S_TLS_PORT: 'off',
+    ROOKERY_S2S_PORT: 'off',
     ROOKERY_LOG_FORMAT: 'json',
     ...settings,
     ROOKERY_DATA_DIR: dataDir,

@@ -13,6 +13,7 @@ import { memoryPair, type MemoryClient, type MemoryPairOptions } from '../../src
 import { derive, verify } from '../../src/pool.ts';
 import { opaqueString } from '../../src/xmpp/precis.ts';
 import { makeJid } from '../../src/xmpp/jid.ts';
+import type { S2sWorld } from '../../src/s2s/index.ts';
 import { Runtime } from '../../src/server/runtime.ts';
 import type { AccountRequest, ProcessOperations } from '../../src/core/operations.ts';
 import { moduleSchemas } from '../../src/server/module-schemas.ts';
@@ -22,7 +23,7 @@ import { COMPONENT, type RawConnection, type Target, type TargetOptions } from '
 
 export const DOMAIN = 'capulet.lit';
 /** A day on which nothing happened. */
-const START_MS = Date.UTC(2025, 5, 1, 12, 0, 0);
+export const START_MS = Date.UTC(2025, 5, 1, 12, 0, 0);
 /** Passes of the event loop without work after which there is none. Promises of the store and the pool take one each. */
 const IDLE_PASSES = 4;
 
@@ -61,10 +62,21 @@ export interface MemoryTarget extends Target {
   connectionOptions: MemoryPairOptions;
 }
 
+/** What a server in memory is put into; without it, it is alone in the world and time is its own. */
+export interface Surroundings {
+  readonly clock?: ManualClock;
+  /** Without it there are no other servers. */
+  readonly s2s?: S2sWorld;
+}
+
 /** @throws what the configuration loader throws. */
-export async function startMemoryTarget(options: TargetOptions = {}, store: MemoryStore = openMemory()): Promise<MemoryTarget> {
+export async function startMemoryTarget(
+  options: TargetOptions = {},
+  store: MemoryStore = openMemory(),
+  surroundings: Surroundings = {},
+): Promise<MemoryTarget> {
   const config = makeConfig(options);
-  const clock = new ManualClock(START_MS);
+  const { clock = new ManualClock(START_MS), s2s } = surroundings;
   const crashes: string[] = [];
   const logged: { level: string; what: string; fields: Record<string, unknown> }[] = [];
   const observer: KernelObserver = {
@@ -90,6 +102,7 @@ export async function startMemoryTarget(options: TargetOptions = {}, store: Memo
     commands,
     secret: Buffer.alloc(32, 7),
     now: () => clock.now(),
+    s2s,
   });
   const clients = new Set<MemoryClient>();
 
@@ -156,7 +169,7 @@ export async function startMemoryTarget(options: TargetOptions = {}, store: Memo
       for (const client of clients) client.reset();
       await settle();
     },
-    restarted: () => startMemoryTarget(options, store),
+    restarted: () => startMemoryTarget(options, store, surroundings),
   };
   return target;
 }

@@ -28,6 +28,7 @@ export async function startRookery(): Promise<Target> {
       ROOKERY_LISTEN: '127.0.0.1',
       ROOKERY_C2S_PORT: String(port),
       ROOKERY_C2S_TLS_PORT: 'off',
+      ROOKERY_S2S: 'off',
       ROOKERY_TLS_REQUIRED: 'false',
       ROOKERY_REGISTRATION: 'open',
       ROOKERY_REGISTRATION_RATE: '1000000/1m',

@@ -103,7 +103,7 @@ test('a port that is taken: a sentence for the operator, and nothing is left run
   await using first = await run();
   const [port] = first.server.ports.c2s;
   const dataDir = await makeDataDir();
-  await assert.rejects(run({ c2s: { ports: [port!], tlsPorts: [], isTlsRequired: false } }, dataDir), (error) => {
+  await assert.rejects(run({ c2s: { ports: [port!], tlsPorts: [], isTlsRequired: false }, s2s: { ports: [] } }, dataDir), (error) => {
     assert.ok(error instanceof OperatorError);
     assert.equal(error.code, 'ERR_LISTEN');
     assert.match(error.message, /ROOKERY_C2S_PORT/);

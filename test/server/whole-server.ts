@@ -44,6 +44,7 @@ export async function run(changes: ConfigValues = {}, dataDir?: string): Promise
       listen: ['127.0.0.1'],
       domains: ['localhost'],
       c2s: { ports: [0], tlsPorts: [], isTlsRequired: false },
+      s2s: { ports: [] },
       accounts: { scramIterations: 4_096 },
       workers: { count: WORKERS },
       limits: { connectsPerSecond: 10_000, connectBurst: 10_000, unauthenticatedPerAddress: 10_000 },
