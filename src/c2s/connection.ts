@@ -3,7 +3,7 @@
  * and the identity outlive a crash; everything else is rebuilt (see `machine.ts`).
  */
 import { SmallSet } from '../kernel/small-map.ts';
-import { randomBytes } from 'node:crypto';
+import { randomText } from '../sasl/random.ts';
 import type { ActorRef, Turn } from '../kernel/actor.ts';
 import type { Host, Hosts } from '../core/host.ts';
 import {
@@ -296,5 +296,5 @@ export function beginSession(c: Connection, { identity, account, resource, given
 
 /** 128 random bits: ids that are worth guessing. */
 export function makeSessionId(): string {
-  return randomBytes(16).toString('base64url');
+  return randomText(16);
 }

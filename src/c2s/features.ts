@@ -1,5 +1,6 @@
 /** `<stream:features/>`. RFC 6120 §4.3.2 */
 import type { Implements } from '../core/module.ts';
+import type { Config } from '../config/config.ts';
 import { channelBindingTypes } from '../sasl/mechanism.ts';
 import { el, type Element } from '../xml/element.ts';
 import { serialize } from '../xml/serialize.ts';
@@ -31,19 +32,37 @@ export const C2S_SPECS: readonly Implements[] = [
 const LIMITS = 'urn:xmpp:stream-limits:0';
 const CHANNEL_BINDING = 'urn:xmpp:sasl-cb:0';
 
+/** By what they depend on; forgotten with the configuration they were made under. */
+const texts = new WeakMap<Config, Map<string, string>>();
+
 /** @param isBound there is a session already. XEP-0388 §Success */
 export function featuresXml(c: Connection, isBound = false): string {
-  const features = c.isAuthenticated ? afterLogin(c, isBound) : beforeLogin(c);
-  return `<stream:features>${features.map((feature) => serialize(feature, NS.client)).join('')}</stream:features>`;
+  const { config } = c.environment;
+  let known = texts.get(config);
+  if (known === undefined) texts.set(config, (known = new Map()));
+  const { domain } = c.host!;
+  let facts = `${domain} ${c.isSecure}`;
+  if (c.isAuthenticated) {
+    facts += ` ${isBound}`;
+  } else if (c.isSecure || !config.c2s.isTlsRequired) {
+    const { offered, channelBindings, tokenMechanisms } = (c.offer = makeOffer(c));
+    facts += ` ${offered.join()} ${channelBindings.map(({ type }) => type).join()} ${tokenMechanisms.join()}`;
+  }
+  let text = known.get(facts);
+  if (text === undefined) {
+    const features = c.isAuthenticated ? afterLogin(c, isBound) : beforeLogin(c);
+    text = `<stream:features>${features.map((feature) => serialize(feature, NS.client)).join('')}</stream:features>`;
+    known.set(facts, text);
+  }
+  return text;
 }
 
 function beforeLogin(c: Connection): Element[] {
-  const { config } = c.environment;
   const features: Element[] = [];
-  const isTlsMissing = !c.isSecure && config.c2s.isTlsRequired;
+  const { offer } = c;
+  const isTlsMissing = offer === undefined;
   if (!c.isSecure) features.push(el('starttls', NS.tls, {}, isTlsMissing ? el('required', NS.tls) : undefined)); // §5.4.1
   if (isTlsMissing) return features;
-  const offer = (c.offer = makeOffer(c));
   features.push(
     el('mechanisms', NS.sasl, {}, ...offer.offered.map((name) => el('mechanism', NS.sasl, {}, name))),
     authentication(c, offer),

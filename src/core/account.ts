@@ -639,6 +639,7 @@ export class Account implements AccountContext {
 
   /** Rows of sessions that have changed; and where the turn writes anything, it writes what it has taken from whom, too. */
   saveTaken(session: Session): void {
+    this.stayAwake();
     session.savedTaken = Math.max(session.savedTaken, session.taken);
     this.takenRows.add(session.key);
     this.put(TAKEN, [session.key], session.savedTaken);
@@ -651,6 +652,7 @@ export class Account implements AccountContext {
       if (!session.isDirty || session.sm === undefined) continue;
       session.isDirty = false;
       session.savedTaken = session.taken;
+      this.stayAwake(); // a load looks for rows of sessions only then
       this.put(SESSIONS, [session.key], sessionRow(session, this.log.next));
     }
     if (this.batch !== undefined && event.kind === 'client_stanza') {

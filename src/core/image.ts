@@ -27,10 +27,11 @@ export async function loadAll(host: Host, bare: BareJid): Promise<Loaded> {
   await host.stored.load();
   const log = await loadLog(store, bare);
   const pending = await loadPending(store, bare);
-  const sessions = await store.list(SESSIONS, bare);
-  const taken = await store.list(TAKEN, bare);
   const ended = await store.list(ENDED, bare);
   const isAwake = (await store.get(AWAKE, bare, [])) !== undefined;
+  // Rows of sessions are only where the account is awake.
+  const sessions = isAwake ? await store.list(SESSIONS, bare) : [];
+  const taken = isAwake ? await store.list(TAKEN, bare) : [];
   const slots: unknown[] = [];
   for (const slot of host.slots) slots.push(await slot.load(store, bare, host));
   return { row, log, pending, sessions, taken, ended, isAwake, slots };

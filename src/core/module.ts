@@ -207,8 +207,8 @@ export interface ModuleSpec<C = unknown> {
   /** What commands may ask of worker threads. */
   // oxlint-disable-next-line no-explicit-any
   readonly workerOperations?: readonly WorkerOperation<any, any>[];
-  /** Elements for `<stream:features/>`, before and after login. */
-  readonly streamFeatures?: (stream: StreamContext, isAuthenticated: boolean) => readonly Element[];
+  /** Elements for `<stream:features/>`, before and after login: the same for all streams of the host that are secured alike, until the configuration changes. */
+  readonly streamFeatures?: (stream: Pick<StreamContext, 'host' | 'isSecure'>, isAuthenticated: boolean) => readonly Element[];
   readonly bindFeatures?: readonly BindFeature[];
   /** What a client is told of its account with a session it binds, as it is at that moment. XEP-0386 */
   readonly tellBound?: (account: AccountContext) => Promise<Element>;

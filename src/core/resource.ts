@@ -1,7 +1,7 @@
 /** Resources the server chooses. */
-import { randomBytes } from 'node:crypto';
+import { randomText } from '../sasl/random.ts';
 
 /** 128 random bits, so that nobody can guess where to send. RFC 6120 §7.6 */
 export function randomResource(): string {
-  return randomBytes(16).toString('base64url');
+  return randomText(16);
 }

@@ -1,5 +1,6 @@
 /** Stream management as the account sees it: begin, acknowledge, detach, resume, expire. XEP-0198 */
-import { randomBytes, timingSafeEqual } from 'node:crypto';
+import { timingSafeEqual } from 'node:crypto';
+import { randomText } from '../sasl/random.ts';
 import { StanzaError, stanzaErrorElement } from '../xmpp/stanza-error.ts';
 import { makeStanza } from '../xmpp/stanza.ts';
 import type { Account } from './account.ts';
@@ -33,7 +34,7 @@ export function enableFor(
   const { resumeMs } = account.host.config.c2s;
   const maxMs = maxSeconds === undefined ? resumeMs : Math.min(resumeMs, maxSeconds * 1_000);
   // An account that goes with its session leaves nothing to come back to.
-  const token = isResumable && maxMs > 0 && !account.isTemporary ? randomBytes(24).toString('base64url') : undefined;
+  const token = isResumable && maxMs > 0 && !account.isTemporary ? randomText(24) : undefined;
   session.sm = { token, maxMs: token === undefined ? 0 : maxMs, base };
   session.isDirty = true;
   account.stayAwake();

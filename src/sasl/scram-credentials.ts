@@ -59,25 +59,25 @@ export function verifyPassword(password: PreparedPassword, credentials: ScramCre
   return equalInConstantTime(derived.storedKey, credentials.storedKey);
 }
 
+const NOBODYS_KEYS = randomBytes(2 * SCRAM_HASHES['SHA-512'].bytes);
+
 /**
  * Credentials for an account that does not exist, so that the answers tell nobody: the same name gets the same salt
- * each time, and no password matches. CVE-2021-32921 and its kin.
+ * each time, and no password matches. Made for every login, so that the time taken is the same: one HMAC. CVE-2021-32921 and its kin.
  *
  * @param serverSecret at least 32 random bytes, the same on every worker and after every restart.
  * @param username normalised.
  * @param iterations what real accounts have.
  */
 export function fakeScramCredentials(serverSecret: Buffer, username: string, hash: ScramHash, iterations: number): ScramCredentials {
-  // SHA-512 for all of them: one output is long enough for a key of every size.
-  const derive = (purpose: string): Buffer =>
-    createHmac('sha512', serverSecret).update(`rookery fake ${purpose} ${hash} ${username}`).digest();
   const { bytes } = SCRAM_HASHES[hash];
   return {
     hash,
-    salt: derive('salt').subarray(0, SALT_BYTES),
+    salt: createHmac('sha512', serverSecret).update(`rookery fake salt ${hash} ${username}`).digest().subarray(0, SALT_BYTES),
     iterations,
-    storedKey: derive('stored key').subarray(0, bytes),
-    serverKey: derive('server key').subarray(0, bytes),
+    // Nobody is ever shown anything made with these.
+    storedKey: NOBODYS_KEYS.subarray(0, bytes),
+    serverKey: NOBODYS_KEYS.subarray(bytes, 2 * bytes),
   };
 }
 

@@ -5,7 +5,8 @@
  *
  * An unknown name, an account that may not log in and a wrong password take the same steps to the same failure.
  */
-import { hash as digest, randomBytes } from 'node:crypto';
+import { hash as digest } from 'node:crypto';
+import { randomText } from './random.ts';
 import { decodeBase64 } from './base64.ts';
 import { challenge, failure, success, type FirstMessage, type Pending } from './exchange.ts';
 import { isSameAccount, readUsername, utf8, type Preparation } from './identity.ts';
@@ -131,7 +132,7 @@ function serverFirst(
 
 /** RFC 5802 §5.1: printable ASCII without a comma. */
 function makeNonce(): string {
-  return randomBytes(NONCE_BYTES).toString('base64');
+  return randomText(NONCE_BYTES, 'base64');
 }
 
 /** XEP-0474 §6.1: what was advertised, hashed, comes back under the password. */

@@ -1,5 +1,5 @@
 /** Stream headers and what ends a stream. RFC 6120 §4.7, §4.9 */
-import { randomBytes } from 'node:crypto';
+import { randomText } from '../sasl/random.ts';
 import { escapeAttr, serialize } from '../xml/serialize.ts';
 import type { Frame } from '../xml/frame.ts';
 import { NS } from '../xmpp/namespaces.ts';
@@ -40,7 +40,7 @@ export function isSupportedVersion(version: string | undefined): boolean {
 
 /** Unpredictable, 144 bits. RFC 6120 §4.7.3 */
 export function makeStreamId(): string {
-  return randomBytes(18).toString('base64url');
+  return randomText(18);
 }
 
 export interface ResponseHeader {
