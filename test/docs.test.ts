@@ -15,6 +15,7 @@ import {
   describeModuleOptions,
   describeOptions,
   describeRemoteOptions,
+  describeRouterUserOptions,
 } from '../src/config/describe.ts';
 import { ALL_OPTIONS } from '../src/config/load.ts';
 import { MODULES } from '../src/modules/index.ts';
@@ -34,6 +35,7 @@ const GENERATED: Readonly<Record<string, () => string>> = {
   'host-options': describeHostOptions,
   'component-options': describeComponentOptions,
   'remote-options': describeRemoteOptions,
+  'router-user-options': describeRouterUserOptions,
   'module-options': () => describeModuleOptions(moduleSchemas(), moduleOptionDocs()),
   metrics: describeMetrics,
   specs: describeSpecs,

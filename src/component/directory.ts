@@ -45,6 +45,8 @@ export interface DirectoryEnvironment {
   readonly queueMsOf: (name: string) => number | undefined;
   /** A name is bound that was not, or the other way round. */
   readonly nameChanged: (name: string, isThere: boolean) => void;
+  /** Somebody takes what nobody has, or nobody does any more. */
+  readonly defaultChanged: (isThere: boolean) => void;
   /** A connection of this or another worker has bound names. */
   readonly componentBound: (names: readonly string[], isLocal: boolean, outbox: Outbox, now: number) => void;
 }
@@ -201,21 +203,24 @@ class Directory {
     const isNew = !this.bindings.has(binding.name);
     this.bindings.add(binding);
     this.turn.monitor(binding.connection);
-    if (isNew) this.changed(binding.name, true);
+    if (isNew) this.changed(binding, true);
+    if (binding.isDefault) this.environment.defaultChanged(true);
   }
 
   private remove(name: string, connection: ActorRef<ComponentMessage>): boolean {
-    if (this.bindings.remove(name, connection) === undefined) return false;
-    if (!this.bindings.has(name)) this.changed(name, false);
+    const removed = this.bindings.remove(name, connection);
+    if (removed === undefined) return false;
+    if (removed.isDefault) this.environment.defaultChanged(this.bindings.defaultRoute !== undefined);
+    if (!this.bindings.has(name)) this.changed(removed, false);
     return true;
   }
 
-  private changed(name: string, isThere: boolean): void {
+  private changed({ name, connection: own }: Binding, isThere: boolean): void {
     const { bindings, environment, turn } = this;
     environment.nameChanged(name, isThere);
     environment.log.info(isThere ? 'name_bound' : 'name_unbound', { name });
     // jabberd2's components want to know of each other; each directory tells those of its own worker.
-    const told = new Set<string>();
+    const told = new Set([connectionKey(own)]);
     for (const { protocol, connection } of bindings.all()) {
       if (protocol !== 'router' || connection.worker !== environment.worker || told.has(connectionKey(connection))) continue;
       told.add(connectionKey(connection));

@@ -33,6 +33,7 @@ export class Router {
   private readonly services = new Map<string, ServiceSpec>();
   private readonly routes = new Map<string, Route>();
   private fallback: Route | undefined = undefined;
+  private preferred: Route | undefined = undefined;
 
   constructor(hosts: Hosts) {
     this.hosts = hosts;
@@ -47,6 +48,16 @@ export class Router {
   addRoute(domain: string | undefined, route: Route): void {
     if (domain === undefined) this.fallback = route;
     else this.routes.set(domain, route);
+  }
+
+  /** Takes what nobody else has in place of the fallback, as long as it is there. */
+  prefer(route: Route | undefined): void {
+    this.preferred = route;
+  }
+
+  /** Whether there is a way to domains that nobody has. */
+  get hasFallback(): boolean {
+    return this.fallback !== undefined;
   }
 
   removeRoute(domain: string): void {
@@ -66,7 +77,7 @@ export class Router {
   /** Whom an account's message to that address is owed to; undefined: it is only sent. */
   debtorOf(to: Jid): Debtor | undefined {
     if (this.hosts.has(to.domain)) return to.local === '' ? undefined : ACCOUNTS;
-    return this.services.has(to.domain) ? undefined : (this.routes.get(to.domain) ?? this.fallback)?.debtor;
+    return this.services.has(to.domain) ? undefined : (this.routes.get(to.domain) ?? this.preferred ?? this.fallback)?.debtor;
   }
 
   /** RFC 6120 §10.4, §10.5. An error is the caller's to return to the sender. */
@@ -82,7 +93,7 @@ export class Router {
       turn.sendTo(service.kind, service.keyOf?.(to) ?? to.domain, stanza);
       return undefined;
     }
-    const route = this.routes.get(to.domain) ?? this.fallback;
+    const route = this.routes.get(to.domain) ?? this.preferred ?? this.fallback;
     return route === undefined ? new StanzaError('remote-server-not-found') : route.send(stanza, turn); // RFC 6120 §10.4
   }
 }

@@ -1,8 +1,9 @@
 /** External components on one worker: their connections, its directory, and the ways to them. */
 import type { ComponentRow } from '../commands/component.ts';
 import { Bindings } from '../component/bindings.ts';
-import { ComponentCounters, type ComponentConnection, type ComponentEnvironment } from '../component/connection.ts';
+import { ComponentCounters, type ComponentArgs, type ComponentConnection, type ComponentEnvironment } from '../component/connection.ts';
 import { directoryMachine, type DirectoryArgs } from '../component/directory.ts';
+import { routerLinkMachine } from '../component/router/machine.ts';
 import { componentMachine } from '../component/machine.ts';
 import { DIRECTORY, tellDirectory, type ComponentMessage } from '../component/messages.ts';
 import { ComponentRoute } from '../component/route.ts';
@@ -12,7 +13,7 @@ import type { CoreLog } from '../core/context.ts';
 import type { Host } from '../core/host.ts';
 import type { CloseStream } from '../core/messages.ts';
 import type { Outbox, Router } from '../core/router.ts';
-import type { ActorRef, MailboxLimits } from '../kernel/actor.ts';
+import type { ActorRef, AnyMachine, MailboxLimits } from '../kernel/actor.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import type { Transport } from '../net/transport.ts';
 import { Link, type LinkEvent, type LinkShare } from '../stream/link.ts';
@@ -64,6 +65,7 @@ export class Components {
       log,
       hosts,
       queueMsOf: (name) => this.queueMsOf(name),
+      defaultChanged: (isThere) => router.prefer(isThere ? this.route : undefined),
       nameChanged: (name, isThere) => this.nameChanged(name, isThere),
       componentBound: (names, isLocal, outbox, now) => this.componentBound(names, isLocal, outbox, now),
     };
@@ -76,12 +78,14 @@ export class Components {
     this.configure();
   }
 
-  accept(transport: Transport): void {
+  accept(transport: Transport, protocol: 'component' | 'router'): void {
     const { kernel, links, now, mailbox } = this.options;
+    const machine = protocol === 'component' ? componentMachine : routerLinkMachine;
     const link = new Link({ transport, limits: this.environment.config.stanza.beforeLogin, share: links, now });
-    const ref = kernel.spawn({ ...componentMachine, mailbox }, { environment: this.environment, link }) as ActorRef<
-      LinkEvent | ComponentMessage
-    >;
+    const ref = kernel.spawn(
+      { ...(machine as AnyMachine<ComponentArgs, ComponentMessage | LinkEvent>), mailbox },
+      { environment: this.environment, link },
+    ) as ActorRef<LinkEvent | ComponentMessage>;
     link.attach({ deliver: (event) => kernel.send(ref, event), whenRoom: (callback) => kernel.whenRoom(ref, callback) });
   }
 
@@ -120,7 +124,8 @@ export class Components {
   /** The actors to be told of the end of the server. */
   close(farewell: CloseStream): void {
     const { kernel } = this.options;
-    for (const kind of ['component']) for (const { ref } of kernel.list({ kind })) kernel.send(ref as ActorRef<ComponentMessage>, farewell);
+    for (const kind of ['component', 'router_link'])
+      for (const { ref } of kernel.list({ kind })) kernel.send(ref as ActorRef<ComponentMessage>, farewell);
   }
 
   private configure(): void {

@@ -95,6 +95,7 @@ export class Server implements Reach {
         ...this.ports.component.map((port) => ({ kind: 'component', port })),
         ...this.ports.s2s.map((port) => ({ kind: 's2s', port })),
         ...this.ports.s2sTls.map((port) => ({ kind: 's2s_tls', port })),
+        ...this.ports.router.map((port) => ({ kind: 'router', port })),
       ],
       workers: await Promise.all(this.parts.workers.map((worker) => worker.status())),
       pool: this.pool.stats,

@@ -14,6 +14,7 @@ export function welcome(server: Server, { selfSigned }: PreparedTls): string {
     `  clients      ${describePorts(ports.c2s, config.c2s.isTlsRequired ? 'STARTTLS required' : 'STARTTLS offered, NOT required')}`,
     `  clients      ${describePorts(ports.c2sTls, 'TLS from the first byte')}`,
     ...(ports.component.length === 0 ? [] : [`  components   ${describePorts(ports.component, 'XEP-0114')}`]),
+    ...(ports.router.length === 0 ? [] : [`  components   ${describePorts(ports.router, 'jabberd2’s router protocol')}`]),
     `  data         ${config.dataDir}`,
     `  workers      ${config.workers.count}`,
     `  certificate  ${selfSigned === undefined ? 'as configured' : `self-signed, ${selfSigned.certificateFile}`}`,

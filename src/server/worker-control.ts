@@ -33,10 +33,11 @@ export interface ListeningPorts {
   readonly component: readonly number[];
   readonly s2s: readonly number[];
   readonly s2sTls: readonly number[];
+  readonly router: readonly number[];
 }
 
 /** Before a worker listens. */
-export const NO_PORTS: ListeningPorts = { c2s: [], c2sTls: [], component: [], s2s: [], s2sTls: [] };
+export const NO_PORTS: ListeningPorts = { c2s: [], c2sTls: [], component: [], router: [], s2s: [], s2sTls: [] };
 
 /** One worker's figures at one moment. */
 export interface WorkerFigures {

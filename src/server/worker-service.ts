@@ -178,7 +178,10 @@ export class WorkerService implements WorkerControl {
         'starttls',
         'ROOKERY_COMPONENT_PORT',
         config.component.listen,
-        (transport) => this.running.components.accept(transport),
+        (transport) => this.running.components.accept(transport, 'component'),
+      ),
+      router: await open(ports?.router ?? config.router.ports, 'starttls', 'ROOKERY_ROUTER_PORT', config.router.listen, (transport) =>
+        this.running.components.accept(transport, 'router'),
       ),
       s2s: await openServers(ports?.s2s ?? config.s2s.ports, 'starttls', 'ROOKERY_S2S_PORT'),
       s2sTls: await openServers(ports?.s2sTls ?? config.s2s.tlsPorts, 'direct_tls', 'ROOKERY_S2S_TLS_PORT'),

@@ -146,10 +146,10 @@ export async function startMemoryTarget(
       await settle();
       return new MemoryConnection(client);
     },
-    async connectComponent() {
+    async connectComponent(protocol = 'component') {
       const { server, client } = memoryPair(target.connectionOptions);
       clients.add(client);
-      runtime.components.accept(server);
+      runtime.components.accept(server, protocol);
       await settle();
       return new MemoryConnection(client);
     },

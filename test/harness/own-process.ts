@@ -32,8 +32,8 @@ export interface OwnProcess {
   readonly args: readonly string[];
   readonly directory: string;
   readonly env?: Readonly<Record<string, string>>;
-  /** Once something listens there, it is ready. */
-  readonly port: number;
+  /** Once something listens there, it is ready; undefined: at once. */
+  readonly port: number | undefined;
 }
 
 const READY_MS = 30_000;
@@ -65,7 +65,7 @@ export async function startProcess({ command, args, directory, env, port }: OwnP
     return output.join('');
   };
   const deadline = Date.now() + READY_MS;
-  while (!(await isOpen(port))) {
+  while (port !== undefined && !(await isOpen(port))) {
     if (child.exitCode === null && Date.now() < deadline) {
       await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
       continue;

@@ -30,7 +30,7 @@ export interface Target extends AsyncDisposable {
   readonly isOurs?: boolean;
   connect(): Promise<RawConnection>;
   /** A connection to where external components connect, and who may; undefined where it has none. XEP-0114 */
-  connectComponent?(): Promise<RawConnection>;
+  connectComponent?(protocol?: 'component' | 'router'): Promise<RawConnection>;
   createAccount(local: string, password: string): Promise<void>;
   removeAccount(local: string, password: string): Promise<void>;
   /** Resolves when the server has nothing left to do but wait; at once where that cannot be known. */
