@@ -40,6 +40,8 @@ export interface AccountContext {
   delete<V>(table: Table<V>, key: Key): void;
   /** Sends a stanza to its addressee, wherever that is; `from` is this account's. Hooks of sending do not run. */
   route(stanza: Stanza): void;
+  /** As if the client had sent it itself: hooks of sending run, messages are written down and owed. */
+  sendFrom(session: Session, stanza: Stanza): void;
   /** Hands a stanza to one of this account's own sessions. Hooks of receiving do not run. */
   push(session: Session, stanza: Stanza): void;
   /**

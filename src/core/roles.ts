@@ -27,6 +27,13 @@ export function configuredAdmins(config: Config): Admins {
   return admins;
 }
 
+/** Bare JIDs of all who administer the host. */
+export function adminsOf({ config, domain, stored }: Host): readonly string[] {
+  const admins = new Set(stored.get(HOST_ADMINS));
+  for (const [bare, domains] of configuredAdmins(config)) if (domains === undefined || domains.includes(domain)) admins.add(bare);
+  return [...admins];
+}
+
 function normalized(addresses: readonly string[]): string[] {
   return addresses.flatMap((address) => parseJid(address)?.bare ?? []);
 }

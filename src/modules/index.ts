@@ -15,6 +15,7 @@ import lastActivity from './last-activity.ts';
 import displayed from './displayed.ts';
 import legacySession from './legacy-session.ts';
 import logins from './logins.ts';
+import multicast from './multicast/index.ts';
 import offline from './offline/index.ts';
 import pep from './pep/index.ts';
 import ping from './ping.ts';
@@ -25,19 +26,23 @@ import privateStorage from './private-storage.ts';
 import push from './push/index.ts';
 import pubsub from './pubsub/index.ts';
 import registration from './registration/index.ts';
+import reporting from './reporting/index.ts';
 import retraction from './retraction.ts';
 import roster from './roster/index.ts';
 import sharedGroups from './shared-groups/index.ts';
+import strangers from './strangers.ts';
 import time from './time.ts';
 import vcard from './vcard/index.ts';
 import version from './version.ts';
 
 export const MODULES = [
   privacy, // first: XEP-0016 §2.2
+  strangers,
   carbons, // what it strips nobody else is to see
   archive,
   roster,
   sharedGroups,
+  multicast, // before what takes presence to the server for presence to one
   presence,
   retraction,
   offline,
@@ -46,6 +51,7 @@ export const MODULES = [
   push,
   blocking,
   privacyLists,
+  reporting,
   logins,
   announcements,
   administration,

@@ -44,6 +44,7 @@ const COMMANDS: Readonly<Record<string, readonly [Role | 'personal', args: Reado
   'session list': ['admin', {}],
   'component list': ['admin', {}],
   'session kick': ['admin', { address: `${address}/balcony` }],
+  'report list': ['admin', {}],
   'group set': ['admin', { name: 'x' }],
   'group del': ['admin', { name: 'x' }],
   'group list': ['admin', {}],

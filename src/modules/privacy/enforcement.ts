@@ -48,6 +48,7 @@ export function filterOutgoing(stanza: Stanza, account: AccountContext, session:
 export function keepIn(account: AccountContext, stanza: Stanza): boolean {
   const privacy = privacyOf(account);
   if (privacy.lists.size === 0 || stanza.type === 'error' || stanza.type === 'result') return false;
+  if (stanza.from.bare !== account.bare) return false; // the server's own words
   const { resource } = stanza.from;
   const list = listFor(privacy, resource === '' ? undefined : account.session(resource));
   return list !== undefined && isDenied(account, list, stanza, stanza.to, false);
