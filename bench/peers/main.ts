@@ -52,10 +52,11 @@ async function main(): Promise<void> {
   const entries = entriesOf(values.only);
   installMissing(contestants);
   const outcomes: Outcome[] = [];
-  process.once('SIGINT', () => {
-    for (const server of running.values()) server.destroy();
-    process.exit(130);
-  });
+  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+    process.once(signal, () => {
+      for (const server of running.values()) server.destroy();
+      process.exit(130);
+    });
   try {
     for (let repetition = 1; repetition <= Number(values.repetitions); repetition++) {
       for (const entry of entries) {

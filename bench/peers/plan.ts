@@ -7,6 +7,8 @@ export interface Entry {
   readonly title: string;
   readonly scenario: string;
   readonly options: Readonly<Record<string, OptionValue>>;
+  /** Peers with an archive take part beside those without. */
+  readonly isAboutArchives?: boolean;
   /** Not where the contestant cannot do it. */
   readonly suits?: (contestant: Contestant) => boolean;
   /** Only when asked for by name: it takes long. */
@@ -14,8 +16,8 @@ export interface Entry {
 }
 
 export const PLAN: readonly Entry[] = [
-  { title: 'chat, window 1', scenario: 'chat', options: { pairs: 200, window: 1 } },
-  { title: 'chat, window 16', scenario: 'chat', options: { pairs: 200, window: 16 } },
+  { title: 'chat, window 1', scenario: 'chat', options: { pairs: 200, window: 1 }, isAboutArchives: true },
+  { title: 'chat, window 16', scenario: 'chat', options: { pairs: 200, window: 16 }, isAboutArchives: true },
   { title: 'chat, 1,000 pairs, window 1', scenario: 'chat', options: { pairs: 1_000, window: 1 }, isExtra: true },
   { title: 'chat, 1,000 pairs, window 16', scenario: 'chat', options: { pairs: 1_000, window: 16 }, isExtra: true },
   { title: 'login, PLAIN', scenario: 'login', options: { mechanism: 'PLAIN' } },
@@ -28,7 +30,7 @@ export const PLAN: readonly Entry[] = [
   { title: 'roster set', scenario: 'roster', options: {} },
   { title: 'presence broadcast', scenario: 'presence-broadcast', options: {} },
   { title: 'presence storm', scenario: 'presence-storm', options: {} },
-  { title: 'offline', scenario: 'offline', options: {} },
+  { title: 'offline', scenario: 'offline', options: {}, isAboutArchives: true },
   { title: 'archive paging', scenario: 'archive', options: {} },
   {
     title: 'reconnect, resumed',
@@ -51,6 +53,8 @@ export function entriesOf(wanted: readonly string[]): Entry[] {
 }
 
 export function suits(entry: Entry, contestant: Contestant): boolean {
-  if (scenarioNamed(entry.scenario).needsArchive === true && !contestant.hasArchive) return false;
+  const { needsArchive = false } = scenarioNamed(entry.scenario);
+  if (needsArchive && !contestant.hasArchive) return false;
+  if (contestant.server !== 'rookery' && contestant.hasArchive && !needsArchive && entry.isAboutArchives !== true) return false;
   return entry.suits?.(contestant) ?? true;
 }
