@@ -194,8 +194,7 @@ export class Bench {
     this.doing(`logging ${indices.length} clients in`);
     const clients: LoadClient[] = new Array<LoadClient>(indices.length);
     await inParallel([...indices.keys()], this.number('width'), async (at) => {
-      const client = await LoadClient.open(this.target, local(indices[at]!));
-      await client.logIn(PASSWORD, this.mechanism, 'bench');
+      const client = await persistently(() => this.logInOnce(local(indices[at]!)));
       if (hasPresence) {
         client.send('<presence/>');
         await client.ping();
@@ -203,6 +202,12 @@ export class Bench {
       clients[at] = client;
     });
     return clients;
+  }
+
+  async logInOnce(local: string): Promise<LoadClient> {
+    const client = await LoadClient.open(this.target, local);
+    await client.logIn(PASSWORD, this.mechanism, 'bench');
+    return client;
   }
 
   private option(name: string): OptionValue {
@@ -239,6 +244,21 @@ const CLOCK_OFFSET_MS = Math.max(
 /** Milliseconds of a clock that all threads share. */
 export function clockMs(): number {
   return performance.now() + CLOCK_OFFSET_MS;
+}
+
+const ATTEMPTS = 5;
+const AGAIN_MS = 50;
+
+/** For what only prepares a measurement: some servers refuse one login in fifty (jabberd2 2.7, internal-server-error). */
+export async function persistently<T>(attempt: () => Promise<T>): Promise<T> {
+  for (let left = ATTEMPTS - 1; ; left--) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (left === 0) throw error;
+      await pause(AGAIN_MS);
+    }
+  }
 }
 
 export function pause(ms: number): Promise<void> {

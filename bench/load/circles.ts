@@ -1,12 +1,13 @@
 /** Circles of friends: everybody in one is subscribed to everybody else's presence (RFC 6121 §3), which they are made to be where they are not. */
-import { PASSWORD, type Bench } from './bench.ts';
-import { inParallel, LoadClient } from './client.ts';
+import { persistently, type Bench } from './bench.ts';
+import { inParallel, type LoadClient } from './client.ts';
 import { attributeAt, attributeText, FROM, isIq, isPresence, numberAt, TYPE } from './scanner.ts';
 
 const AT_SIGN = 0x40;
 const LOWER_M = 0x6d;
 /** Circles that are made at once. */
 const WIDTH = 2;
+const LOGIN_WIDTH = 4;
 
 export interface Circle {
   readonly index: number;
@@ -29,10 +30,18 @@ export async function makeCircles(bench: Bench, count: number, size: number): Pr
 
 /** Logged in, with the roster asked for, so that the server knows them as interested (§2.2); not yet available. */
 export async function logInMember(bench: Bench, local: string): Promise<LoadClient> {
-  const client = await LoadClient.open(bench.target, local);
-  await client.logIn(PASSWORD, bench.mechanism, 'bench');
+  const client = await bench.logInOnce(local);
   await client.ask(`<iq type='get' id='all'><query xmlns='jabber:iq:roster'/></iq>`, /<iq [^>]*id=['"]all['"][^>]*(\/>|>.*<\/iq>)/s);
   return client;
+}
+
+/** Everybody of a circle, in order; as `logInMember`. */
+export async function logInCircle(bench: Bench, locals: readonly string[]): Promise<LoadClient[]> {
+  const clients: LoadClient[] = new Array<LoadClient>(locals.length);
+  await inParallel([...locals.entries()], LOGIN_WIDTH, async ([at, local]) => {
+    clients[at] = await persistently(() => logInMember(bench, local));
+  });
+  return clients;
 }
 
 async function befriend(bench: Bench, { locals }: Circle): Promise<void> {
@@ -40,7 +49,7 @@ async function befriend(bench: Bench, { locals }: Circle): Promise<void> {
   const friends = locals.map(() => 0);
   const clients: LoadClient[] = [];
   for (const [member, local] of locals.entries()) {
-    const client = await logInMember(bench, local);
+    const client = await persistently(() => logInMember(bench, local));
     client.listen((bytes, start, end) => {
       if (isPresence(bytes, start) && attributeText(bytes, start, end, TYPE) === 'subscribe') {
         const from = attributeText(bytes, start, end, FROM)!;

@@ -27,7 +27,9 @@ export function parseCommandLine(scenario: Scenario, args: readonly string[]): C
     if (value !== undefined) options[name] = valueOf(name, spec.default, value as string | boolean);
   }
   const pids = ((values['pid'] ?? []) as string[]).flatMap((each) => each.split(',')).map((each) => whole('pid', each));
-  const threads = values['threads'] === undefined ? undefined : Math.max(1, whole('threads', values['threads'] as string));
+  const optional = (name: string): number | undefined => (values[name] === undefined ? undefined : whole(name, values[name] as string));
+  const threads = optional('threads');
+  if (threads === 0) throw new CommandLineError('--threads 0: at least one is wanted');
   return {
     request: {
       scenario: scenario.name,
@@ -35,6 +37,7 @@ export function parseCommandLine(scenario: Scenario, args: readonly string[]): C
       options,
       threads,
       pids,
+      workers: optional('workers'),
       ...(values['server'] === undefined ? {} : { server: values['server'] as string }),
     },
     json: values['json'] as string | undefined,
@@ -49,12 +52,14 @@ function parse(specs: OptionSpecs, args: readonly string[]): Record<string, unkn
   const server = Object.entries(SERVER_OPTIONS).map(([name, value]) => [name, { type: 'string', default: value }]);
   try {
     return parseArgs({
+      allowNegative: true,
       args: args.map((each) => (each === '--json' ? '--json=-' : each)),
       options: {
         ...Object.fromEntries([...own, ...server]),
         pid: { type: 'string', multiple: true },
         threads: { type: 'string' },
         server: { type: 'string' },
+        workers: { type: 'string' },
         json: { type: 'string' },
       },
     }).values;
@@ -88,6 +93,7 @@ export function usage(scenario: Scenario | undefined): string {
     line('--host --port --domain', `the server (${Object.values(SERVER_OPTIONS).join(', ')})`),
     line('--pid', 'its process, for CPU and memory; several with commas'),
     line('--server', 'its name in the results'),
+    line('--workers', 'its worker threads, for plots'),
     line('--threads', 'threads of the generator'),
     line('--json[=FILE]', 'the results as JSON'),
     ...table(COMMON_OPTIONS),

@@ -19,6 +19,8 @@ export interface RunRequest {
   readonly pids?: readonly number[];
   /** The server's name in the outcome. */
   readonly server?: string;
+  /** Its worker threads, for the outcome. */
+  readonly workers?: number | undefined;
   /** Called a few times a second. */
   readonly onProgress?: (progress: Progress) => void;
 }
@@ -90,6 +92,7 @@ class Coordinator {
     return {
       scenario: request.scenario,
       server: request.server ?? `${request.target.host}:${request.target.port}`,
+      ...(request.workers === undefined ? {} : { workers: request.workers }),
       options: { ...this.options, threads: counters.length },
       sections: this.sections,
       faults: this.faults,

@@ -30,6 +30,8 @@ export interface Outcome {
   readonly title?: string;
   /** The server's name, as the caller has it. */
   readonly server: string;
+  /** Worker threads of the server, where the caller knows. */
+  readonly workers?: number;
   readonly options: Readonly<Record<string, string | number | boolean>>;
   readonly sections: readonly Section[];
   readonly faults: Readonly<Partial<Record<FaultKind, number>>>;

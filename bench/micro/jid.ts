@@ -1,8 +1,9 @@
 /**
  * parseJid: hit and miss of its cache, and the paths of a miss.
- * Run: node bench/micro/jid.ts. Prints ns per call, best of five rounds.
+ * Run: node bench/micro/jid.ts [--json]. ns per call, best of five rounds.
  */
 import { makeJid, normalizeDomain, normalizeLocal, normalizeResource, parseJid, setJidCacheSize } from '../../src/xmpp/jid.ts';
+import { report } from './results.ts';
 
 const ROUNDS = 5;
 
@@ -16,7 +17,7 @@ function measure(name: string, calls: number, run: (i: number) => unknown): void
     if (found !== calls && found !== 0) throw new Error(`${name}: ${found} of ${calls}`);
     best = Math.min(best, ns);
   }
-  console.log(`${name.padEnd(44)} ${best.toFixed(1).padStart(9)} ns`);
+  report(name, best, 'ns');
 }
 
 const many = Array.from({ length: 4096 }, (_, i) => `user${i}@chat${i % 7}.example.com/device-${i * 7919}`);

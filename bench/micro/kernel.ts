@@ -11,12 +11,7 @@ import { ManualClock } from '../../src/kernel/clock.ts';
 import { Kernel } from '../../src/kernel/kernel.ts';
 import { MAIL, Mailbox, SegmentPool } from '../../src/kernel/mailbox.ts';
 import { Timer, TimerWheel } from '../../src/kernel/timers.ts';
-
-interface Result {
-  readonly name: string;
-  readonly value: number;
-  readonly unit: 'ns' | 'us';
-}
+import { report } from './results.ts';
 
 const ROUNDS = 7;
 
@@ -390,7 +385,7 @@ async function bridge(kernel: Kernel, target: ActorRef<Line>, size: number, wind
   return least;
 }
 
-async function bridges(report: (name: string, value: number, unit: 'us') => void): Promise<void> {
+async function bridges(): Promise<void> {
   const { port1, port2 } = new MessageChannel();
   const worker = new Worker(new URL(import.meta.url), { workerData: { port: port2 } satisfies ThreadData, transferList: [port2] });
   const kernel = bridgeKernel(0);
@@ -405,13 +400,7 @@ async function bridges(report: (name: string, value: number, unit: 'us') => void
 }
 
 async function main(): Promise<void> {
-  const isJson = process.argv.includes('--json');
   const wanted = process.argv.slice(2).filter((each) => !each.startsWith('--'));
-  const results: Result[] = [];
-  const report = (name: string, value: number, unit: Result['unit']): void => {
-    results.push({ name, value: Math.round(value * 100) / 100, unit });
-    if (!isJson) console.log(`${name.padEnd(52)} ${value.toFixed(unit === 'ns' ? 1 : 2).padStart(8)} ${unit}`);
-  };
   const local: [name: string, run: () => number][] = [
     ['mailbox: post and take', mailbox],
     ['timer: cancel and start', () => timers(false)],
@@ -424,8 +413,7 @@ async function main(): Promise<void> {
     ['send + turn, all held (shared barrier)', holding],
   ];
   for (const [name, run] of local) if (wanted.length === 0 || wanted.some((each) => name.includes(each))) report(name, run(), 'ns');
-  if (wanted.length === 0 || wanted.includes('bridge')) await bridges(report);
-  if (isJson) console.log(JSON.stringify({ node: process.version, results }));
+  if (wanted.length === 0 || wanted.includes('bridge')) await bridges();
 }
 
 if (isMainThread) await main();

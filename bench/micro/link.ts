@@ -1,15 +1,16 @@
 /**
  * The link between a transport and an actor: CPU per frame in, per write out, with and without a shaper.
  *
- * Run: node bench/micro/link.ts [frames]. The transport does nothing; framing is in the figures, as it is in each read.
+ * Run: node bench/micro/link.ts [--json]. The transport does nothing; framing is in the figures, as it is in each read.
  */
 import { systemClock } from '../../src/kernel/clock.ts';
 import type { Transport } from '../../src/net/transport.ts';
 import { Link, LinkShare } from '../../src/stream/link.ts';
 import type { ShaperRates } from '../../src/stream/shaper.ts';
 import { LIMITS_OF_CLIENT } from '../../src/xml/limits.ts';
+import { report } from './results.ts';
 
-const FRAMES = Number(process.argv[2] ?? 1_000_000);
+const FRAMES = 1_000_000;
 const ROUNDS = 5;
 const HEADER = `<stream:stream to='capulet.lit' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>`;
 const STANZA = `<message type='chat' to='juliet@capulet.lit/balcony' from='romeo@montague.lit/orchard' id='abc123'><body>${'x'.repeat(179)}</body></message>`;
@@ -78,7 +79,7 @@ const CASES: readonly (readonly [string, () => number])[] = [1, 10].flatMap((eac
 
 for (const [name, round] of [...CASES, ['write', writeRound] as const]) {
   const rounds = Array.from({ length: ROUNDS }, round);
-  console.log(`${name.padEnd(32)} ${Math.min(...rounds).toFixed(3)} us per frame`);
+  report(`${name}, per frame`, Math.min(...rounds), 'us');
 }
 
 globalThis.gc?.();
@@ -89,6 +90,7 @@ const bare = process.memoryUsage().heapUsed;
 for (const link of links) link.shape(RATES);
 globalThis.gc?.();
 const shaped = process.memoryUsage().heapUsed;
-const perLink = (bytes: number): string => (bytes / links.length).toFixed(0);
-console.log(`heap per link: ${perLink(bare - before)} B, its shaper ${perLink(shaped - bare)} B (with --expose-gc)`);
+// Without --expose-gc, garbage is in it.
+report('heap of a link', (bare - before) / links.length, 'B');
+report('heap of its shaper', (shaped - bare) / links.length, 'B');
 if (delivered === 0) throw new Error('nothing was delivered');

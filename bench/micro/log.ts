@@ -20,6 +20,7 @@ import { openLmdb } from '../../src/store/lmdb/open.ts';
 import { Batch } from '../../src/store/store.ts';
 import { parseJid, type Jid } from '../../src/xmpp/jid.ts';
 import { Stanza } from '../../src/xmpp/stanza.ts';
+import { report } from './results.ts';
 
 const OWNER = 'juliet@capulet.lit';
 const RUNS = 200;
@@ -163,7 +164,9 @@ for (let i = 0; i < STEPS; i++) {
 }
 results['trimming a segment, ms'] = (performance.now() - trimming) / STEPS;
 
-if (values.json) console.log(JSON.stringify({ entries: count, ...results }));
-else for (const [name, value] of Object.entries(results)) console.log(`${name.padEnd(60)}${value.toFixed(3).padStart(12)}`);
+for (const [name, value] of Object.entries(results)) {
+  const unit = name.lastIndexOf(', ');
+  report(name.slice(0, unit), value, name.slice(unit + 2));
+}
 await store.close();
 rmSync(path, { recursive: true });

@@ -1,6 +1,6 @@
 /**
  * What presence costs the account of the sender: broadcasting to a roster, and the rows of a login.
- * Run: node bench/micro/presence.ts. Prints us per call, and ns per contact, best of seven rounds.
+ * Run: node bench/micro/presence.ts [--json]. ns per contact, or per call, best of seven rounds.
  */
 import type { AccountContext } from '../../src/core/context.ts';
 import type { SessionIdentity } from '../../src/core/messages.ts';
@@ -10,17 +10,10 @@ import { blankItem, ITEMS, itemXml } from '../../src/modules/roster/item.ts';
 import { Roster } from '../../src/modules/roster/roster.ts';
 import { parseJid } from '../../src/xmpp/jid.ts';
 import { Stanza } from '../../src/xmpp/stanza.ts';
-
-const ROUNDS = 7;
+import { measureNs, report } from './results.ts';
 
 function measure(name: string, calls: number, contacts: number, run: () => void): void {
-  let best = Infinity;
-  for (let round = 0; round < ROUNDS; round++) {
-    const start = process.hrtime.bigint();
-    for (let i = 0; i < calls; i++) run();
-    best = Math.min(best, Number(process.hrtime.bigint() - start) / calls);
-  }
-  console.log(`${name.padEnd(52)} ${(best / 1000).toFixed(2).padStart(9)} us ${(best / contacts).toFixed(1).padStart(8)} ns/contact`);
+  report(name, measureNs(calls, run) / contacts, 'ns');
 }
 
 const jid = parseJid('romeo@montague.lit/orchard')!;

@@ -12,6 +12,7 @@ import type { Frame } from '../../src/xml/frame.ts';
 import { LIMITS_OF_CLIENT } from '../../src/xml/limits.ts';
 import { serialize } from '../../src/xml/serialize.ts';
 import { elementOf } from '../../src/xml/tree.ts';
+import { report } from './results.ts';
 
 const RUNS = 9;
 const RUN_MS = 120;
@@ -160,13 +161,5 @@ for (const name of ['chat, 300 B', 'presence', 'chat, 4 KiB']) {
   );
 }
 
-if (process.argv.includes('--json')) {
-  console.log(JSON.stringify({ node: process.version, rows }));
-} else {
-  console.log(`${'Node ' + process.version.slice(1)}${' '.repeat(30)}       size    median            quiet`);
-  for (const { what, bytes, microseconds, megabytesPerSecond, quietMicroseconds } of rows) {
-    const median = `${microseconds.toFixed(3).padStart(9)} us ${megabytesPerSecond.toFixed(0).padStart(6)} MB/s`;
-    console.log(`${what.padEnd(36)} ${String(bytes).padStart(6)} B ${median} ${quietMicroseconds.toFixed(3).padStart(9)} us`);
-  }
-}
+for (const { what, microseconds } of rows) report(what, microseconds, 'us');
 if (sink < 0) throw new Error('unreachable');

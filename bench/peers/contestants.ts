@@ -13,6 +13,16 @@ export interface Contestant {
   /** Whether it has XEP-0198. */
   readonly canResume: boolean;
   readonly options?: Partial<ServerOptions>;
+  /** Rookery: worker threads, where the run compares them. */
+  readonly workers?: number;
+}
+
+/** Rookery as often as there are numbers of workers, in its place; the others as they are. */
+export function withWorkers(contestants: readonly Contestant[], counts: readonly number[]): Contestant[] {
+  if (counts.length === 0) return [...contestants];
+  return contestants.flatMap((each) =>
+    each.server === 'rookery' ? counts.map((workers) => ({ ...each, name: `${each.name} x ${workers}`, workers })) : [each],
+  );
 }
 
 export const ROOKERY_BINARY = resolve(import.meta.dirname, '../../dist/rookery');
@@ -57,11 +67,12 @@ export function installMissing(contestants: readonly Contestant[]): void {
 
 /** A new one, without accounts. `settings` are for Rookery. */
 export async function startContestant(contestant: Contestant, settings: Readonly<Record<string, string>>): Promise<ServerProcesses> {
-  const { server, hasArchive, options } = contestant;
+  const { server, hasArchive, options, workers } = contestant;
+  const own = workers === undefined ? settings : { ...settings, ROOKERY_WORKERS: String(workers) };
   const { target, directory, setup } = await prepareServer(server, 'bench', {
     hasArchive,
     offersTls: true,
-    ...(server === 'rookery' ? { binary: ROOKERY_BINARY, isOpen: true, settings } : {}),
+    ...(server === 'rookery' ? { binary: ROOKERY_BINARY, isOpen: true, settings: own } : {}),
     ...options,
   });
   const processes = new ServerProcesses(contestant.name, target, directory, setup);

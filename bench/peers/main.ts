@@ -9,7 +9,7 @@ import { hasFaults, machine, type Outcome, type Saved } from '../load/outcome.ts
 import { figure, printFaults, ProgressLine } from '../load/print.ts';
 import { scenarioNamed } from '../load/scenarios/index.ts';
 import type { ServerProcesses } from '../servers/process.ts';
-import { CONTESTANTS, installMissing, startContestant, type Contestant } from './contestants.ts';
+import { CONTESTANTS, installMissing, startContestant, withWorkers, type Contestant } from './contestants.ts';
 import { entriesOf, PLAN, suits, type Entry } from './plan.ts';
 import { printTable, rowsOf } from './table.ts';
 
@@ -19,6 +19,7 @@ const { values } = parseArgs({
     servers: { type: 'string' },
     seconds: { type: 'string', default: '10' },
     repetitions: { type: 'string', default: '3' },
+    workers: { type: 'string' },
     set: { type: 'string', multiple: true, default: [] },
     output: { type: 'string' },
     help: { type: 'boolean', default: false },
@@ -31,6 +32,7 @@ const HELP = `npm run bench:peers [-- options]
   --servers A,B        of: ${CONTESTANTS.map(({ name }) => name).join(', ')}
   --seconds N          how long each is measured (10)
   --repetitions N      medians of so many (3)
+  --workers 1,2        Rookery with each of these numbers of worker threads
   --set NAME=VALUE     a setting for Rookery, as ROOKERY_WORKERS=1; may be repeated
   --output FILE        where the results are saved as JSON
 
@@ -44,11 +46,12 @@ else await main();
 
 async function main(): Promise<void> {
   const names = values.servers?.split(',') ?? CONTESTANTS.map(({ name }) => name);
-  const contestants = names.map((name) => {
+  const named = names.map((name) => {
     const found = CONTESTANTS.find((each) => each.name === name);
     if (found === undefined) throw new Error(`no server ${name}: there are ${CONTESTANTS.map((each) => each.name).join(', ')}`);
     return found;
   });
+  const contestants = withWorkers(named, values.workers?.split(',').map(Number) ?? []);
   const entries = entriesOf(values.only);
   installMissing(contestants);
   const outcomes: Outcome[] = [];
@@ -70,7 +73,7 @@ async function main(): Promise<void> {
     for (const server of running.values()) await server[Symbol.asyncDispose]();
   }
   console.log(`\n${printTable(rowsOf(outcomes))}`);
-  if (outcomes.some(({ server, ...rest }) => server === 'rookery' && hasFaults({ server, ...rest }))) process.exitCode = 1;
+  if (outcomes.some((each) => each.server.startsWith('rookery') && hasFaults(each))) process.exitCode = 1;
 }
 
 function save(file: string, outcomes: readonly Outcome[]): void {
@@ -88,6 +91,7 @@ async function measure(entry: Entry, contestant: Contestant, repetition: number)
       target: server.target,
       pids: server.pids,
       server: contestant.name,
+      workers: contestant.workers,
       options: { ...options, seconds: Number(values.seconds) },
       onProgress: (each) => progress.show(`${title}, ${contestant.name}`, each),
     });

@@ -65,10 +65,16 @@ const titleOf = ({ title, scenario }: Outcome): string => title ?? scenario;
 
 const times = (value: number): string => (Number.isFinite(value) ? `x ${value >= 10 ? value.toFixed(0) : value.toFixed(1)}` : '');
 
+/** By heading: the title, and the section where a scenario has several. */
+export function sectionsOf(rows: readonly Row[]): Map<string, Row[]> {
+  const named = Map.groupBy(rows, ({ title }) => title);
+  const isAlone = (title: string): boolean => new Set(named.get(title)!.map(({ section }) => section)).size === 1;
+  return Map.groupBy(rows, ({ title, section }) => (isAlone(title) ? title : `${title}: ${section}`));
+}
+
 /** Each section with its servers; ratios are to the first server. */
 export function printTable(rows: readonly Row[]): string {
-  const groups = Map.groupBy(rows, ({ title, section }) => (title.includes(section) ? title : `${title}: ${section}`));
-  return [...groups]
+  return [...sectionsOf(rows)]
     .map(([title, group]) => {
       const [first] = group;
       const head = [

@@ -35,7 +35,7 @@ export async function jabberd2(directory: string, port: number, { certificate }:
     'router.xml': `<router>${common('router')}
       <local><ip>127.0.0.1</ip><port>${routerPort}</port><users>${directory}/router-users.xml</users><secret>secret</secret></local>
       <io><max_fds>1024</max_fds><limits><bytes>0</bytes><connects>0</connects></limits></io>
-      <aci><acl type='all'><user>jabberd</user></acl></aci></router>`,
+      <aci><acl type='all'><user>jabberd</user></acl><filter>${directory}/router-filter.xml</filter></aci></router>`,
     'sm.xml': `<sm>${common('sm')}${toRouter}<local><id>localhost</id></local>
       <storage><path>${library}</path><driver>sqlite</driver>${sqlite}</storage>
       ${sessionModules(library)}

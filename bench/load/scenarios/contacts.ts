@@ -1,7 +1,7 @@
 /** Logins of users whose contacts are online: what a login costs in a server that is in use. */
 import type { Bench } from '../bench.ts';
-import { logInMember, makeCircles, memberOf, type Circle } from '../circles.ts';
-import { inParallel, type LoadClient } from '../client.ts';
+import { logInCircle, logInMember, makeCircles, memberOf, type Circle } from '../circles.ts';
+import type { LoadClient } from '../client.ts';
 import { attributeText, isPresence, TYPE } from '../scanner.ts';
 import type { Scenario } from '../scenario.ts';
 
@@ -19,13 +19,11 @@ export const contacts: Scenario = {
     const circles = await makeCircles(bench, bench.number('circles'), bench.number('contacts') + 1);
     const visits = await Promise.all(
       circles.map(async (circle) => {
-        const hosts: LoadClient[] = [];
-        await inParallel(circle.locals.slice(1), 4, async (local) => {
-          const client = await logInMember(bench, local);
-          client.send('<presence/>');
-          await client.ping();
-          hosts.push(client);
-        });
+        const hosts = await logInCircle(bench, circle.locals.slice(1));
+        for (const host of hosts) {
+          host.send('<presence/>');
+          await host.ping();
+        }
         return new Visits(bench, circle, hosts);
       }),
     );

@@ -1,6 +1,6 @@
 /** Sessions that do nothing: what they weigh. */
-import { inParallel, LoadClient } from '../client.ts';
-import { accountName, PASSWORD } from '../bench.ts';
+import { inParallel, type LoadClient } from '../client.ts';
+import { accountName, persistently } from '../bench.ts';
 import type { Scenario } from '../scenario.ts';
 
 export const idle: Scenario = {
@@ -17,8 +17,7 @@ export const idle: Scenario = {
     await bench.register(mine);
     const clients: LoadClient[] = [];
     const logIn = async (index: number): Promise<void> => {
-      const client = await LoadClient.open(bench.target, accountName(index));
-      await client.logIn(PASSWORD, bench.mechanism, 'bench');
+      const client = await persistently(() => bench.logInOnce(accountName(index)));
       if (bench.flag('managed')) await client.enable(true);
       client.send('<presence/>');
       await client.ping();

@@ -1,6 +1,6 @@
 /** Messages to users who are offline: first they are stored, then everybody comes and gets them. */
-import { PASSWORD } from '../bench.ts';
-import { inParallel, LoadClient } from '../client.ts';
+import { persistently } from '../bench.ts';
+import { inParallel, type LoadClient } from '../client.ts';
 import { Outbox, Template } from '../outbox.ts';
 import { isMessage, numberOf } from '../scanner.ts';
 import type { Scenario } from '../scenario.ts';
@@ -8,8 +8,6 @@ import { Sequence } from '../sequence.ts';
 
 /** Messages between two pings, with which a sender keeps to the server's pace. */
 const BATCH = 10;
-/** Recipients in other threads come online together, whatever they did before. */
-const RESOURCE = 'bench';
 
 export const offline: Scenario = {
   name: 'offline',
@@ -47,8 +45,7 @@ export const offline: Scenario = {
     const clients: LoadClient[] = [];
     const inboxes: Sequence[] = [];
     await inParallel(mine, bench.number('width'), async (pair) => {
-      const client = await LoadClient.open(bench.target, recipient(pair));
-      await client.logIn(PASSWORD, bench.mechanism, RESOURCE);
+      const client = await persistently(() => bench.logInOnce(recipient(pair)));
       const inbox = new Sequence();
       client.listen((bytes, start, end) => {
         if (!isMessage(bytes, start)) return;

@@ -1,7 +1,7 @@
 /** Presence that goes to many: in each circle one member after the other says something new, when everybody has heard the one before. */
 import type { Bench } from '../bench.ts';
-import { logInMember, makeCircles, memberOf, statusNumber, type Circle } from '../circles.ts';
-import { inParallel, type LoadClient } from '../client.ts';
+import { logInCircle, makeCircles, memberOf, statusNumber, type Circle } from '../circles.ts';
+import type { LoadClient } from '../client.ts';
 import { isPresence } from '../scanner.ts';
 import type { Scenario } from '../scenario.ts';
 
@@ -16,10 +16,7 @@ export const presenceBroadcast: Scenario = {
     const circles = await makeCircles(bench, bench.number('circles'), bench.number('contacts') + 1);
     const broadcasts = await Promise.all(
       circles.map(async (circle) => {
-        const clients: LoadClient[] = new Array<LoadClient>(circle.locals.length);
-        await inParallel([...circle.locals.entries()], 4, async ([member, local]) => {
-          clients[member] = await logInMember(bench, local);
-        });
+        const clients = await logInCircle(bench, circle.locals);
         for (const client of clients) {
           client.send('<presence/>');
           await client.ping();

@@ -1,7 +1,7 @@
 /** Everybody comes online at the same moment, until all see all of their contacts; goes offline, and again. */
-import { makeCircles, logInMember, memberOf, statusNumber, type Circle } from '../circles.ts';
+import { makeCircles, logInCircle, memberOf, statusNumber, type Circle } from '../circles.ts';
 import type { Bench } from '../bench.ts';
-import { inParallel, type LoadClient } from '../client.ts';
+import type { LoadClient } from '../client.ts';
 import { isPresence } from '../scanner.ts';
 import type { Scenario } from '../scenario.ts';
 
@@ -16,10 +16,7 @@ export const presenceStorm: Scenario = {
     const circles = await makeCircles(bench, bench.number('circles'), bench.number('contacts') + 1);
     const storms = await Promise.all(
       circles.map(async (circle) => {
-        const clients: LoadClient[] = new Array<LoadClient>(circle.locals.length);
-        await inParallel([...circle.locals.entries()], 4, async ([member, local]) => {
-          clients[member] = await logInMember(bench, local);
-        });
+        const clients = await logInCircle(bench, circle.locals);
         return new Storm(bench, circle, clients);
       }),
     );
