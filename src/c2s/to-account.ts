@@ -1,6 +1,6 @@
 /** A session's stanzas on their way to its account, and the search for an account that is lost. */
 import type { KernelEvent } from '../kernel/actor.ts';
-import { ClientStanza, type ClientRefusal, type Credit } from '../core/messages.ts';
+import { ClientStanza, type ClientRefusal, type Credit, type DrainDone } from '../core/messages.ts';
 import type { Condition } from '../xmpp/stanza-error.ts';
 import type { RefusedStanza, Stanza } from '../xmpp/stanza.ts';
 import type { Numbered } from './given.ts';
@@ -126,6 +126,10 @@ export function bounced(c: Connection, { message, reason }: Extract<KernelEvent,
     case 'client_state':
       c.isStateLost = true;
       break;
+    case 'drain_done':
+      c.drains.push((message as DrainDone).name);
+      c.turn.timer('drain', RESEND_MS);
+      return;
     default:
       return;
   }

@@ -34,6 +34,7 @@ import {
   type CloseStream,
   type ConnectionMessage,
   type Credit,
+  type Drain,
   type RemoteMessage,
 } from './messages.ts';
 import type { AccountSlot } from './module.ts';
@@ -146,7 +147,7 @@ export class Account implements AccountContext {
   /** Stanzas to be answered with an error once the account is loaded again. */
   failures: ReadonlyMap<Stanza, FailureCondition> | undefined = undefined;
   /** What connections could not be told, by session; bounded by the connections that are there. */
-  readonly unsaid = new SmallMap<string, { readonly to: ActorRef<ConnectionMessage>; readonly message: CloseStream | Credit }>();
+  readonly unsaid = new SmallMap<string, { readonly to: ActorRef<ConnectionMessage>; readonly message: CloseStream | Credit | Drain }>();
 
   constructor(environment: AccountEnvironment, key: string) {
     this.environment = environment;
@@ -341,7 +342,7 @@ export class Account implements AccountContext {
     this.draft = undefined;
     if (debtor !== undefined) {
       if (this.outbox.isEmpty) this.turn.timer('forward', FORWARD_CHECK_MS);
-      this.outbox.send(this.turn, debtor, { position: draft.position, atMs: draft.atMs, stanza }, this.now);
+      this.outbox.send(this.turn, debtor, draft, this.now);
     }
     finishDraft(this, draft);
   }
@@ -420,6 +421,10 @@ export class Account implements AccountContext {
       const { connection } = message as CloseStream;
       if (connection !== undefined)
         this.unsaid.set(`${connection.worker}/${connection.id}`, { to: connection, message: message as CloseStream });
+    } else if (message.kind === 'drain') {
+      const { name } = message as Drain;
+      const connection = this.bySid.get(this.draining.get(name) ?? '')?.connection;
+      if (connection !== undefined) this.unsaid.set(name, { to: connection, message: message as Drain });
     } else {
       return;
     }

@@ -8,7 +8,7 @@ import { CLOCK_SLACK_MS } from './forwarding.ts';
 import { Forward, type ForwardAgain, type Forwarded, type ForwardGap } from './messages.ts';
 
 /** Senders are told what has arrived after so long, or so many messages. */
-const CONFIRM_MS = 50;
+const CONFIRM_MS = 250;
 const CONFIRM_MESSAGES = 64;
 /** Entries read at a time when the log is asked what is there already. */
 const CHUNK = 256;

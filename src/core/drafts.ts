@@ -2,21 +2,17 @@
  * The message a turn writes into the account's log. While it is open, whom it is given to is noted in it; it is
  * written when that is known, in the same batch as everything else the turn changes.
  */
-import type { Delivery, Direction, Origin } from '../log/entry.ts';
+import type { Delivery, Direction, LogEntry, Origin } from '../log/entry.ts';
 import { PENDING } from '../log/segment.ts';
 import type { ChildHead } from '../xml/frame.ts';
 import { stanzaIdXml, STANZA_IDS } from '../xmpp/forwarding.ts';
 import type { Stanza } from '../xmpp/stanza.ts';
 import type { Account } from './account.ts';
 
-export interface Draft {
-  readonly position: number;
-  readonly atMs: number;
-  readonly direction: Direction;
+/** Becomes the entry itself: what is written is what stands here when the turn ends. */
+export interface Draft extends LogEntry {
   stanza: Stanza;
-  readonly isArchived: boolean;
-  readonly source: number;
-  readonly origin: Origin | undefined;
+  settledBelow: number;
   readonly deliveries: Delivery[];
   /** Keys of the sessions it was given to. */
   readonly givenTo: number[];
@@ -36,8 +32,10 @@ export function beginDraft(account: Account, stanza: Stanza, direction: Directio
     direction,
     stanza,
     isArchived: host.archives(account, stanza, direction),
+    isTombstone: false,
     source,
     origin,
+    settledBelow: 0,
     deliveries: [],
     givenTo: [],
     holders: [],
@@ -48,12 +46,11 @@ export function beginDraft(account: Account, stanza: Stanza, direction: Directio
 
 /** Writes it; closes the log's segment where that is full. */
 export function finishDraft(account: Account, draft: Draft): void {
-  const { position, atMs, direction, stanza, isArchived, source, origin, deliveries } = draft;
+  const { position, stanza } = draft;
   const { log, outbox } = account;
   account.stayAwake();
-  const settledBelow = direction === 'out' ? outbox.settledBelow(position) : 0;
-  const entry = { position, atMs, direction, stanza, isArchived, isTombstone: false, source, origin, settledBelow, deliveries };
-  const isFull = log.append(entry, account);
+  if (draft.direction === 'out') draft.settledBelow = outbox.settledBelow(position);
+  const isFull = log.append(draft, account);
   if (draft.isPending) keepWaiting(account, position, stanza.bytes, draft.holders);
   if (!isFull) return;
   log.closeSegment(account, outbox.settledBelow(log.next));

@@ -10,7 +10,7 @@
  *
  * While messages are said again, nothing else goes to that recipient; so their order holds.
  */
-import { SmallMap, SmallSet } from '../kernel/small-map.ts';
+import { SmallMap } from '../kernel/small-map.ts';
 import type { LogEntry } from '../log/entry.ts';
 import type { BareJid } from '../xmpp/jid.ts';
 import type { Stanza } from '../xmpp/stanza.ts';
@@ -38,59 +38,60 @@ interface Outstanding {
   readonly position: number;
   readonly atMs: number;
   readonly stanza: Stanza;
+  hasArrived: boolean;
 }
 
 interface Channel {
   /** Whom what is outstanding is owed to. */
   readonly entity: string;
   readonly key: string;
-  readonly outstanding: Outstanding[];
+  /** In order; those before `head` have arrived. */
+  outstanding: Outstanding[];
+  head: number;
   isAgain: boolean;
   /** When to say it again, unless an answer comes. */
   dueMs: number;
 }
 
+/** In place of what has arrived, so that lists keep no stanza alive. */
+const GONE = undefined as unknown as Outstanding;
+/** Of the arrived ones at the front of a list, how many may stay before the rest is moved. */
+const MAX_GAP = 64;
+
 /** What an account has sent to other accounts and does not know to have arrived. */
 export class Outbox {
   private readonly channels = new SmallMap<BareJid, Channel>();
-  /** In order. */
-  private readonly positions = new SmallSet<number>();
+  /** Of all channels, in order of their positions; those before `head` have arrived, of the others some. */
+  private all: Outstanding[] = [];
+  private head = 0;
+  private count = 0;
   private bytes = 0;
 
   get isEmpty(): boolean {
-    return this.positions.size === 0;
+    return this.count === 0;
   }
 
   get isFull(): boolean {
-    return this.positions.size >= MAX_OUTSTANDING || this.bytes >= MAX_OUTSTANDING_BYTES;
+    return this.count >= MAX_OUTSTANDING || this.bytes >= MAX_OUTSTANDING_BYTES;
   }
 
   /** All positions below have arrived. @param next of the log. */
   settledBelow(next: number): number {
-    for (const position of this.positions) return position;
-    return next;
+    return this.count === 0 ? next : this.all[this.head]!.position;
   }
 
-  send(effects: Effects, debtor: Debtor, { position, atMs, stanza }: Outstanding, nowMs: number): void {
-    const to = stanza.to.bare;
-    let channel = this.channels.get(to);
-    if (channel === undefined) {
-      channel = makeChannel(debtor, stanza, false, nowMs + SILENCE_MS);
-      this.channels.set(to, channel);
-    }
+  send(effects: Effects, debtor: Debtor, { position, atMs, stanza }: Pick<LogEntry, 'position' | 'atMs' | 'stanza'>, nowMs: number): void {
+    const channel = this.channels.get(stanza.to.bare) ?? this.open(debtor, stanza, false, nowMs + SILENCE_MS);
     const { outstanding } = channel;
-    const previous = outstanding.length === 0 ? 0 : outstanding[outstanding.length - 1]!.position;
-    this.owe(channel, { position, atMs, stanza });
+    const previous = channel.head === outstanding.length ? 0 : outstanding[outstanding.length - 1]!.position;
+    this.owe(channel, position, atMs, stanza);
     if (!channel.isAgain) effects.sendTo(channel.entity, channel.key, new Forward(position, previous, atMs, stanza));
   }
 
-  /** After a restart: entries of the log that may not have arrived. */
+  /** After a restart: entries of the log that may not have arrived, in order. */
   restore(entries: readonly LogEntry[], debtorOf: (stanza: Stanza) => Debtor, nowMs: number): void {
     for (const { position, atMs, stanza } of entries) {
-      const to = stanza.to.bare;
-      let channel = this.channels.get(to);
-      if (channel === undefined) this.channels.set(to, (channel = makeChannel(debtorOf(stanza), stanza, true, nowMs)));
-      this.owe(channel, { position, atMs, stanza });
+      this.owe(this.channels.get(stanza.to.bare) ?? this.open(debtorOf(stanza), stanza, true, nowMs), position, atMs, stanza);
     }
   }
 
@@ -98,16 +99,25 @@ export class Outbox {
     const channel = this.channels.get(by);
     if (channel === undefined) return;
     const { outstanding } = channel;
-    let count = 0;
-    while (count < outstanding.length && outstanding[count]!.position <= position) {
-      const done = outstanding[count++]!;
-      this.positions.delete(done.position);
+    const before = channel.head;
+    while (channel.head < outstanding.length && outstanding[channel.head]!.position <= position) {
+      const done = outstanding[channel.head]!;
+      outstanding[channel.head++] = GONE;
+      done.hasArrived = true;
+      this.count--;
       this.bytes -= done.stanza.bytes;
     }
-    if (count === 0) return; // old news
-    outstanding.splice(0, count);
-    if (outstanding.length === 0) this.channels.delete(by);
-    else if (channel.isAgain) this.sayAgain(effects, sender, channel, nowMs);
+    if (channel.head === before) return; // old news
+    this.forgetArrived();
+    if (channel.head === outstanding.length) {
+      this.channels.delete(by);
+      return;
+    }
+    if (channel.head > MAX_GAP) {
+      channel.outstanding = outstanding.slice(channel.head);
+      channel.head = 0;
+    }
+    if (channel.isAgain) this.sayAgain(effects, sender, channel, nowMs);
     else channel.dueMs = nowMs + SILENCE_MS;
   }
 
@@ -135,10 +145,30 @@ export class Outbox {
     return nextMs === Infinity ? undefined : nextMs - nowMs;
   }
 
-  private owe(channel: Channel, message: Outstanding): void {
+  private open({ entity, keyOf }: Debtor, { from, to }: Stanza, isAgain: boolean, dueMs: number): Channel {
+    const channel: Channel = { entity, key: keyOf(from, to), outstanding: [], head: 0, isAgain, dueMs };
+    this.channels.set(to.bare, channel);
+    return channel;
+  }
+
+  private owe(channel: Channel, position: number, atMs: number, stanza: Stanza): void {
+    const message: Outstanding = { position, atMs, stanza, hasArrived: false };
     channel.outstanding.push(message);
-    this.positions.add(message.position);
-    this.bytes += message.stanza.bytes;
+    this.all.push(message);
+    this.count++;
+    this.bytes += stanza.bytes;
+  }
+
+  private forgetArrived(): void {
+    const { all } = this;
+    if (this.count === 0) {
+      all.length = this.head = 0;
+      return;
+    }
+    while (all[this.head]!.hasArrived) all[this.head++] = GONE;
+    if (this.head <= MAX_GAP) return;
+    this.all = all.slice(this.head);
+    this.head = 0;
   }
 
   private sayAgain(effects: Effects, sender: BareJid, channel: Channel, nowMs: number): void {
@@ -146,7 +176,8 @@ export class Outbox {
     channel.dueMs = nowMs + SILENCE_MS;
     const messages: Outstanding[] = [];
     let bytes = 0;
-    for (const message of channel.outstanding) {
+    for (let i = channel.head; i < channel.outstanding.length; i++) {
+      const message = channel.outstanding[i]!;
       if (messages.length === AGAIN_MESSAGES || (bytes > 0 && bytes + message.stanza.bytes > AGAIN_BYTES)) break;
       bytes += message.stanza.bytes;
       messages.push(message);
@@ -155,13 +186,11 @@ export class Outbox {
   }
 }
 
-function makeChannel({ entity, keyOf }: Debtor, { from, to }: Stanza, isAgain: boolean, dueMs: number): Channel {
-  return { entity, key: keyOf(from, to), outstanding: [], isAgain, dueMs };
-}
-
 /** What an account knows of those who send to it. */
 export class Inbox {
-  private readonly seen = new SmallMap<BareJid, { readonly position: number; readonly atMs: number }>();
+  private readonly seen = new SmallMap<BareJid, { position: number; atMs: number }>();
+  /** Who sent last. */
+  private latest: BareJid | undefined = undefined;
   /** Whom to tell what has arrived. */
   readonly unconfirmed = new SmallMap<BareJid, number>();
   /** Messages since somebody was told. */
@@ -184,9 +213,15 @@ export class Inbox {
       this.unconfirmed.set(sender, last.position);
       return;
     }
+    this.unconfirmed.set(sender, position);
+    if (last !== undefined && this.latest === sender) {
+      last.position = position;
+      last.atMs = atMs;
+      return;
+    }
+    this.latest = sender;
     this.seen.delete(sender);
     if (this.seen.size >= MAX_SENDERS) this.seen.delete(this.seen.firstKey!);
     this.seen.set(sender, { position, atMs });
-    this.unconfirmed.set(sender, position);
   }
 }

@@ -101,6 +101,8 @@ export class Session {
   get<T>(slot: SessionSlot<T>): T {
     this.slots ??= new SmallMap();
     const key = slot as SessionSlot<never>;
+    const value = this.slots.get(key);
+    if (value !== undefined) return value as T;
     if (!this.slots.has(key)) {
       const { restored } = this;
       const isKnown = slot.isKept === true && restored !== undefined && Object.hasOwn(restored, slot.name);

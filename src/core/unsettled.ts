@@ -31,7 +31,8 @@ export class Unsettled {
     }
     let done = 0;
     while (done < this.stanzas.length && isDone(this.stanzas[done]!.commit)) done++;
-    if (done > 0) this.stanzas.splice(0, done);
+    if (done === this.stanzas.length) this.stanzas.length = 0;
+    else if (done > 0) this.stanzas.splice(0, done);
     if (event.kind === 'client_stanza') this.noteStanza(event.stanza);
     else if (event.kind === 'undelivered') this.noteStanza(event.push.stanza);
     else if (event.kind === 'remote_message') this.noteStanza(event.stanza, event);

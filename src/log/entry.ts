@@ -68,7 +68,7 @@ export interface LogEntry {
 }
 
 /** Position → entry. */
-export const LOG = binaryTable<LogEntry>({ name: 'log', version: 1, write: writeEntry, read: readEntry });
+export const LOG = binaryTable<LogEntry>({ name: 'log', version: 2, isRun: true, write: writeEntry, read: readEntry });
 
 /** An entry's row key. */
 export const logKey = (position: number): readonly [number] => [position];
@@ -76,32 +76,109 @@ export const logKey = (position: number): readonly [number] => [position];
 const ARCHIVED = 1;
 const TOMBSTONE = 2;
 const ORIGIN = 4;
+const HAS_ID = 8;
+const HAS_LANG = 16;
+/** Above the flags. */
+const DIRECTION = 32;
 
+/** By their places; nothing is ever taken out or moved. */
+const TYPES: readonly MessageType[] = ['normal', 'chat', 'groupchat', 'headline', 'error'];
+
+/**
+ * Direct children that most messages have, by their places in rows, from 1; nothing is ever taken out or moved.
+ * Those not named here are spelled out.
+ */
+const FAMILIAR: readonly ChildHead[] = [
+  { name: 'body', ns: 'jabber:client' },
+  { name: 'origin-id', ns: 'urn:xmpp:sid:0' },
+  { name: 'request', ns: 'urn:xmpp:receipts' },
+  { name: 'received', ns: 'urn:xmpp:receipts' },
+  { name: 'markable', ns: 'urn:xmpp:chat-markers:0' },
+  { name: 'displayed', ns: 'urn:xmpp:chat-markers:0' },
+  { name: 'active', ns: 'http://jabber.org/protocol/chatstates' },
+  { name: 'composing', ns: 'http://jabber.org/protocol/chatstates' },
+  { name: 'paused', ns: 'http://jabber.org/protocol/chatstates' },
+  { name: 'encrypted', ns: 'eu.siacs.conversations.axolotl' },
+  { name: 'encryption', ns: 'urn:xmpp:eme:0' },
+  { name: 'store', ns: 'urn:xmpp:hints' },
+  { name: 'x', ns: 'jabber:x:oob' },
+  { name: 'thread', ns: 'jabber:client' },
+  { name: 'stanza-id', ns: 'urn:xmpp:sid:0' },
+  { name: 'x', ns: 'http://jabber.org/protocol/muc#user' },
+  { name: 'reply', ns: 'urn:xmpp:reply:0' },
+  { name: 'fallback', ns: 'urn:xmpp:fallback:0' },
+  { name: 'replace', ns: 'urn:xmpp:message-correct:0' },
+  { name: 'reactions', ns: 'urn:xmpp:reactions:0' },
+];
+
+/*
+ * Numbers first, then every text one behind the other, so that writing and reading a row are one call each into the engine:
+ *
+ *     position, time, flags and direction, source, settledBelow, [origin], deliveries
+ *     type, length of from, to, [id], [lang], body, number of children, for each its place in FAMILIAR or 0 and two lengths
+ *     all these texts
+ *
+ * Lengths are in UTF-16 units. Of version 1 see `readFirst`.
+ */
 function writeEntry(row: RowWriter, entry: LogEntry): void {
   const { stanza, origin, deliveries } = entry;
-  const flags = (entry.isArchived ? ARCHIVED : 0) | (entry.isTombstone ? TOMBSTONE : 0) | (origin === undefined ? 0 : ORIGIN);
-  row.uint(entry.position).uint(entry.atMs).uint(flags).uint(DIRECTIONS.indexOf(entry.direction));
+  const { from, to, id, lang, body, children } = stanza;
+  const flags =
+    (entry.isArchived ? ARCHIVED : 0) |
+    (entry.isTombstone ? TOMBSTONE : 0) |
+    (origin === undefined ? 0 : ORIGIN) |
+    (id === undefined ? 0 : HAS_ID) |
+    (lang === undefined ? 0 : HAS_LANG);
+  row.uint(entry.position).uint(entry.atMs);
+  row.uint(flags + DIRECTIONS.indexOf(entry.direction) * DIRECTION);
   row.uint(entry.source).uint(entry.settledBelow);
   if (origin !== undefined) {
     row.uint(origin.session).uint(origin.taken).uint(origin.requests.length);
-    for (const { id, to, seq } of origin.requests) row.string(id).string(to).uint(seq);
+    for (const request of origin.requests) row.string(request.id).string(request.to).uint(request.seq);
   }
   row.uint(deliveries.length);
   for (const { session, seq, form } of deliveries) row.uint(session).uint(seq).uint(FORMS.indexOf(form));
-  writeMessage(row, stanza);
+  row.uint(TYPES.indexOf(stanza.type as MessageType));
+  let texts = from.full + to.full;
+  row.uint(from.full.length).uint(to.full.length);
+  if (id !== undefined) {
+    texts += id;
+    row.uint(id.length);
+  }
+  if (lang !== undefined) {
+    texts += lang;
+    row.uint(lang.length);
+  }
+  texts += body;
+  row.uint(body.length).uint(children.length);
+  for (let i = 0; i < children.length; i++) {
+    const { name, ns } = children[i]!;
+    const familiar = familiarAs(name, ns);
+    row.uint(familiar);
+    if (familiar !== 0) continue;
+    texts += name + ns;
+    row.uint(name.length).uint(ns.length);
+  }
+  row.rest(texts);
 }
 
-function readEntry(row: RowReader): LogEntry {
+/** Its place from 1; 0 where it has none. */
+function familiarAs(name: string, ns: string): number {
+  for (let i = 0; i < FAMILIAR.length; i++) if (FAMILIAR[i]!.name === name && FAMILIAR[i]!.ns === ns) return i + 1;
+  return 0;
+}
+
+function readEntry(row: RowReader, version: number): LogEntry {
   const position = row.uint();
   const atMs = row.uint();
   const flags = row.uint();
-  const direction = DIRECTIONS[row.uint()]!;
+  const direction = DIRECTIONS[version === 1 ? row.uint() : Math.floor(flags / DIRECTION)]!;
   const source = row.uint();
   const settledBelow = row.uint();
   const origin = (flags & ORIGIN) === 0 ? undefined : readOrigin(row);
   const deliveries: Delivery[] = [];
   for (let left = row.uint(); left > 0; left--) deliveries.push({ session: row.uint(), seq: row.uint(), form: FORMS[row.uint()]! });
-  const stanza = readMessage(row);
+  const stanza = version === 1 ? readFirst(row) : readMessage(row, flags);
   return {
     position,
     atMs,
@@ -124,13 +201,32 @@ function readOrigin(row: RowReader): Origin {
   return { session, taken, requests };
 }
 
-/** The message of an entry. */
-function writeMessage(row: RowWriter, { type, from, to, id, lang, body, children }: Stanza): void {
-  row.string(type).string(from.full).string(to.full).optionalString(id).optionalString(lang).string(body).uint(children.length);
-  for (const { name, ns } of children) row.string(name).string(ns);
+function readMessage(row: RowReader, flags: number): Stanza {
+  const type = TYPES[row.uint()]!;
+  const fromLength = row.uint();
+  const toLength = row.uint();
+  const idLength = (flags & HAS_ID) === 0 ? -1 : row.uint();
+  const langLength = (flags & HAS_LANG) === 0 ? -1 : row.uint();
+  const bodyLength = row.uint();
+  const heads: (ChildHead | { readonly nameLength: number; readonly nsLength: number })[] = [];
+  for (let left = row.uint(); left > 0; left--) {
+    const familiar = row.uint();
+    heads.push(familiar > 0 ? FAMILIAR[familiar - 1]! : { nameLength: row.uint(), nsLength: row.uint() });
+  }
+  const texts = row.rest();
+  let at = 0;
+  const take = (length: number): string => texts.slice(at, (at += length));
+  const from = storedJid(take(fromLength));
+  const to = storedJid(take(toLength));
+  const id = idLength < 0 ? undefined : take(idLength);
+  const lang = langLength < 0 ? undefined : take(langLength);
+  const body = take(bodyLength);
+  const children = heads.map((head): ChildHead => ('nameLength' in head ? { name: take(head.nameLength), ns: take(head.nsLength) } : head));
+  return new Stanza({ kind: 'message', type, from, to, id, lang, body, children });
 }
 
-function readMessage(row: RowReader): Stanza {
+/** The message of a row of version 1: each text with its length in bytes. */
+function readFirst(row: RowReader): Stanza {
   const type = row.string() as MessageType;
   const from = storedJid(row.string());
   const to = storedJid(row.string());

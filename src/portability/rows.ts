@@ -1,6 +1,6 @@
 /** The rows of an account as those read and write them who move it: in pages, and in batches that the store takes. */
 import type { AccountImport, AccountRows } from '../core/portable.ts';
-import { Batch, type Key, type Range, type Row, type Store, type Table } from '../store/store.ts';
+import { Batch, encodedValue, type Key, type Range, type Row, type Store, type Table } from '../store/store.ts';
 import type { BareJid, Jid } from '../xmpp/jid.ts';
 
 /** Rows read at a time. A message can be as large as a stanza: a page of those is a few megabytes. */
@@ -63,7 +63,7 @@ export class ImportedAccount extends StoredAccount implements AccountImport {
 
   put<V>(table: Table<V>, key: Key, value: V): void {
     this.batch.put(table, key, value);
-    this.bytes += (this.batch.changes.at(-1)!.value?.length ?? 0) + ROW_OVERHEAD;
+    this.bytes += (encodedValue(this.batch.changes.at(-1)!)?.length ?? 0) + ROW_OVERHEAD;
     if (this.bytes >= BATCH_BYTES) this.startBatch();
   }
 

@@ -10,6 +10,7 @@ import { AWAKE, LOG_STATE, PEERS, PENDING, SEGMENTS } from '../log/segment.ts';
 import { LEFTOVERS, TRIM_STATE } from '../log/trim.ts';
 import { MODULES } from '../modules/index.ts';
 import { storeCorrupt } from '../store/errors.ts';
+import { isBlock, rowsOfBlock } from '../store/lmdb/blocks.ts';
 import { checkDataFile } from '../store/lmdb/data-file.ts';
 import { AFTER_PARTITIONS, checkFormat, Env, PARTITION_KEYS } from '../store/lmdb/env.ts';
 import { decodeEncoded, parseRow } from '../store/row.ts';
@@ -49,7 +50,7 @@ export async function inspectDataFile(path: string): Promise<Inspection> {
     const unknown: Record<string, number> = {};
     let rows = 0;
     let accounts = 0;
-    for (const { key, value } of env.rows(PARTITION_KEYS, AFTER_PARTITIONS, false, Number.POSITIVE_INFINITY)) {
+    for (const { key, value } of allRows(env)) {
       const row = parseRow(value);
       if (row === undefined) throw storeCorrupt(path, 'a row has no header');
       const [partition, name] = namesOf(key, row.fullKey);
@@ -64,6 +65,13 @@ export async function inspectDataFile(path: string): Promise<Inspection> {
   } finally {
     await env.close();
     rmSync(`${path}-lock`, { force: true });
+  }
+}
+
+function* allRows(env: Env): Generator<{ readonly key: Packed; readonly value: Buffer }> {
+  for (const row of env.rows(PARTITION_KEYS, AFTER_PARTITIONS, false, Number.POSITIVE_INFINITY)) {
+    if (isBlock(row.value)) yield* rowsOfBlock(row.key, row.value);
+    else yield row;
   }
 }
 

@@ -36,21 +36,24 @@ export function jsonTable<V>({ name, version, migrate }: JsonTableSpec<V>): Tabl
 export interface BinaryTableSpec<V> {
   readonly name: string;
   readonly version: number;
+  /** See `Table.isRun`. */
+  readonly isRun?: boolean;
   write(row: RowWriter, value: V): void;
   /** `version` is the row's. */
   read(row: RowReader, version: number): V;
 }
 
-/** A table whose rows are written by a RowWriter shared by all its rows: one allocation per row. */
-export function binaryTable<V>({ name, version, write, read }: BinaryTableSpec<V>): Table<V> {
-  const writer = new RowWriter();
+/** A table whose rows are written field by field, straight into what a store writes; see `Table.write`. */
+export function binaryTable<V>({ name, version, isRun, write, read }: BinaryTableSpec<V>): Table<V> {
   return {
     name,
     version,
+    ...(isRun === true ? { isRun } : {}),
+    write,
     encode(value) {
-      writer.reset();
-      write(writer, value);
-      return writer.finish();
+      scratch.reset();
+      write(scratch, value);
+      return scratch.finish();
     },
     decode(bytes, rowVersion) {
       if (rowVersion > version) throw new RangeError(`row version ${rowVersion}, newer than ${version}`);
@@ -60,54 +63,93 @@ export function binaryTable<V>({ name, version, write, read }: BinaryTableSpec<V
 }
 
 const INITIAL_BYTES = 1024;
+/** Up to this length a loop in JavaScript beats the call into the engine. */
+const SHORT = 48;
+const TWO_TO_28 = 0x1000_0000;
 
 /** Appends fields to a growing buffer. Integers up to 2^53 - 1; strings are UTF-8. */
 export class RowWriter {
-  #buffer = Buffer.allocUnsafeSlow(INITIAL_BYTES);
-  #at = 0;
+  protected buffer: Buffer;
+  /** Where the next byte goes. */
+  protected at = 0;
+
+  constructor(bytes = INITIAL_BYTES) {
+    this.buffer = Buffer.allocUnsafeSlow(bytes);
+  }
 
   reset(): void {
-    this.#at = 0;
+    this.at = 0;
   }
 
   /** 1 byte below 128, 2 below 16384, at most 8. */
   uint(value: number): this {
-    if (!Number.isSafeInteger(value) || value < 0) throw new RangeError(`not an unsigned integer: ${value}`);
-    this.#reserve(8);
-    let rest = value;
-    while (rest >= 0x80) {
-      this.#buffer[this.#at++] = (rest % 0x80) + 0x80;
-      rest = Math.floor(rest / 0x80);
+    if (this.at + 8 > this.buffer.length) this.grow(8);
+    if (value >= 0 && value < 0x80 && value === (value | 0)) {
+      this.buffer[this.at++] = value;
+      return this;
     }
-    this.#buffer[this.#at++] = rest;
+    if (!Number.isSafeInteger(value) || value < 0) throw new RangeError(`not an unsigned integer: ${value}`);
+    const { buffer } = this;
+    let { at } = this;
+    let rest = value;
+    while (rest >= TWO_TO_28) {
+      // What is left may be more than the 32 bits that bit operations know.
+      const low = rest % TWO_TO_28;
+      buffer[at++] = (low & 0x7f) | 0x80;
+      buffer[at++] = ((low >> 7) & 0x7f) | 0x80;
+      buffer[at++] = ((low >> 14) & 0x7f) | 0x80;
+      buffer[at++] = (low >> 21) | 0x80;
+      rest = (rest - low) / TWO_TO_28;
+    }
+    while (rest >= 0x80) {
+      buffer[at++] = (rest & 0x7f) | 0x80;
+      rest >>= 7;
+    }
+    buffer[at++] = rest;
+    this.at = at;
     return this;
   }
 
   double(value: number): this {
-    this.#reserve(8);
-    this.#at = this.#buffer.writeDoubleLE(value, this.#at);
+    this.reserve(8);
+    this.at = this.buffer.writeDoubleLE(value, this.at);
     return this;
   }
 
   boolean(value: boolean): this {
-    this.#reserve(1);
-    this.#buffer[this.#at++] = value ? 1 : 0;
+    this.reserve(1);
+    this.buffer[this.at++] = value ? 1 : 0;
     return this;
   }
 
   string(value: string): this {
+    const { length } = value;
+    if (length < SHORT) {
+      this.reserve(length + 1);
+      this.buffer[this.at++] = length;
+      if (this.ascii(value)) return this;
+      this.at--;
+    }
     const bytes = Buffer.byteLength(value);
     this.uint(bytes);
-    this.#reserve(bytes);
-    this.#at += this.#buffer.write(value, this.#at, 'utf8');
+    this.reserve(bytes);
+    this.at += this.buffer.write(value, this.at, 'utf8');
+    return this;
+  }
+
+  /** The last field of a row: its length follows from the row's. Cheaper than `string`, since it is not measured before. */
+  rest(value: string): this {
+    // No UTF-16 unit takes more than three bytes; of long texts the exact number costs less than the room.
+    this.reserve(value.length < INITIAL_BYTES ? value.length * 3 : Buffer.byteLength(value));
+    this.at += this.buffer.write(value, this.at, 'utf8');
     return this;
   }
 
   bytes(value: Uint8Array): this {
     this.uint(value.length);
-    this.#reserve(value.length);
-    this.#buffer.set(value, this.#at);
-    this.#at += value.length;
+    this.reserve(value.length);
+    this.buffer.set(value, this.at);
+    this.at += value.length;
     return this;
   }
 
@@ -119,16 +161,37 @@ export class RowWriter {
 
   /** A copy of exactly what was written. */
   finish(): Uint8Array {
-    return Uint8Array.prototype.slice.call(this.#buffer, 0, this.#at);
+    const copy = Buffer.allocUnsafeSlow(this.at);
+    this.buffer.copy(copy, 0, 0, this.at);
+    return copy;
   }
 
-  #reserve(bytes: number): void {
-    if (this.#at + bytes <= this.#buffer.length) return;
-    const larger = Buffer.allocUnsafeSlow(Math.max(this.#buffer.length * 2, this.#at + bytes));
-    this.#buffer.copy(larger, 0, 0, this.#at);
-    this.#buffer = larger;
+  /** Without its length; there is room for one byte a character. False, with nothing written, where one takes more. */
+  protected ascii(value: string): boolean {
+    const { buffer, at } = this;
+    for (let i = 0; i < value.length; i++) {
+      const code = value.charCodeAt(i);
+      if (code > 0x7f) return false;
+      buffer[at + i] = code;
+    }
+    this.at = at + value.length;
+    return true;
+  }
+
+  protected reserve(bytes: number): void {
+    if (this.at + bytes > this.buffer.length) this.grow(bytes);
+  }
+
+  /** Makes room for as many bytes; `buffer` and `at` may be others afterwards. */
+  protected grow(bytes: number): void {
+    const larger = Buffer.allocUnsafeSlow(Math.max(this.buffer.length * 2, this.at + bytes));
+    this.buffer.copy(larger, 0, 0, this.at);
+    this.buffer = larger;
   }
 }
+
+/** For whoever wants a row's bytes and has nowhere to put them yet; never in use across calls. */
+const scratch = new RowWriter();
 
 /** Reads fields in the order they were written. Throws RangeError past the end. */
 export class RowReader {
@@ -170,6 +233,13 @@ export class RowReader {
     const length = this.uint();
     const at = this.#take(length);
     return this.#buffer.toString('utf8', at, at + length);
+  }
+
+  /** What `RowWriter.rest` wrote. */
+  rest(): string {
+    const at = this.#at;
+    this.#at = this.#buffer.length;
+    return this.#buffer.toString('utf8', at);
   }
 
   /** A view; copy what must outlive the row. */

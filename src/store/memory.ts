@@ -6,7 +6,7 @@
 import { GroupCommit, orRefused, settledCommit } from './commit.ts';
 import { StoreError, storeClosed } from './errors.ts';
 import { checkKeyBytes, decodeEncoded, packRange, packSuffix, packTable } from './row.ts';
-import { VersionConflict } from './store.ts';
+import { encodedValue, VersionConflict } from './store.ts';
 import type { Batch, Commit, Key, Range, Row, Store, Table, TableName } from './store.ts';
 import { endOfPrefix, packKey } from './tuple.ts';
 import type { Packed } from './tuple.ts';
@@ -79,11 +79,12 @@ export class MemoryStore implements Store {
     return orRefused(() => {
       const packed = packKey([batch.partition]);
       const suffixes = batch.changes.map(({ table, key }) => packSuffix(table, key));
+      const values = batch.changes.map(encodedValue);
       for (const suffix of suffixes) checkKeyBytes(packed, suffix);
       if (expect !== undefined && expect !== (this.#partitions.get(packed)?.version ?? 0)) {
         return settledCommit(new VersionConflict(`Partition ${batch.partition} has changed since version ${expect}.`));
       }
-      return batch.isEmpty ? settledCommit() : this.#apply(packed, batch, suffixes);
+      return batch.isEmpty ? settledCommit() : this.#apply(packed, batch, suffixes, values);
     });
   }
 
@@ -163,7 +164,7 @@ export class MemoryStore implements Store {
     if (this.#group === group) this.settle();
   }
 
-  #apply(packed: Packed, batch: Batch, suffixes: readonly Packed[]): Commit {
+  #apply(packed: Packed, batch: Batch, suffixes: readonly Packed[], values: readonly (Uint8Array | undefined)[]): Commit {
     const group = this.#open();
     let partition = this.#partitions.get(packed);
     if (partition === undefined) {
@@ -181,11 +182,12 @@ export class MemoryStore implements Store {
       const suffix = suffixes[i]!;
       const before = rows.get(suffix);
       group.undo.push(() => (before === undefined ? rows.delete(suffix) : rows.set(suffix, before)));
-      if (change.value === undefined) rows.delete(suffix);
+      const value = values[i];
+      if (value === undefined) rows.delete(suffix);
       else
         rows.set(suffix, {
           key: change.key.map((part) => (part === 0 ? 0 : part)),
-          bytes: change.value.slice(),
+          bytes: value.slice(),
           version: change.table.version,
         });
     }

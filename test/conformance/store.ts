@@ -32,6 +32,14 @@ const notes = jsonTable<Note>({ name: 'note', version: 1 });
 const marks = jsonTable<Note>({ name: 'mark', version: 1 });
 const blobs: Table<Uint8Array> = { name: 'blob', version: 3, encode: (value) => value, decode: (bytes) => bytes };
 
+const steps = binaryTable<string>({
+  name: 'step',
+  version: 1,
+  isRun: true,
+  write: (row, text) => void row.rest(text),
+  read: (row) => row.rest(),
+});
+
 const JULIET = 'juliet@capulet.lit';
 const ROMEO = 'romeo@montague.lit';
 /** Of the generated keys; print it with what fails. */
@@ -107,6 +115,50 @@ export function storeConformance(name: string, open: () => Promise<StoreSubject>
       await all(commits);
       assert.deepEqual(await store.get(notes, JULIET, ['last']), { text: '99' });
       assert.equal((await store.list(notes, JULIET)).length, 101);
+    });
+
+    check('the rows of a run are single rows, however they are kept', async (first, { reopen }) => {
+      let store = first;
+      const expected = new Map<number, string>();
+      const next = random(SEED);
+      const upTo = (limit: number): number => next(limit);
+      for (let round = 0; round < 30; round++) {
+        const batch = new Batch(round % 5 === 4 ? ROMEO : JULIET);
+        const from = upTo(150);
+        for (let number = from; number < from + 1 + upTo(60); number++) {
+          const text = 'x'.repeat(upTo(round === 7 ? 3000 : 60));
+          if (next(4) === 0) batch.delete(steps, [number]);
+          else batch.put(steps, [number], text);
+          if (batch.partition !== JULIET) continue;
+          if (batch.changes.at(-1)!.write === undefined) expected.delete(number);
+          else expected.set(number, text);
+        }
+        await store.commit(batch.put(notes, ['beside'], { text: `${round}` })).promise;
+        if (round % 6 === 3 && reopen !== undefined) store = await reopen();
+        const rows = [...expected].sort(([a], [b]) => a - b).map(([number, value]) => ({ key: [number], value }));
+        assert.deepEqual(await store.list(steps, JULIET), rows, `round ${round}`);
+        const [low, high] = [upTo(200), upTo(200)];
+        const within = rows.filter(({ key: [number] }) => number! >= low && number! < high);
+        assert.deepEqual(await store.list(steps, JULIET, { from: [low], to: [high] }), within);
+        assert.deepEqual(
+          await store.list(steps, JULIET, { from: [low], to: [high], reverse: true, limit: 5 }),
+          within.toReversed().slice(0, 5),
+        );
+        assert.deepEqual(
+          await store.list(steps, JULIET, { from: [low], limit: 3 }),
+          rows.filter(({ key: [number] }) => number! >= low).slice(0, 3),
+        );
+        assert.equal(await store.get(steps, JULIET, [low]), expected.get(low));
+        assert.deepEqual(await store.get(notes, JULIET, ['beside']), { text: `${round % 5 === 4 ? round - 1 : round}` });
+      }
+      assert.deepEqual(await store.partitions(steps), [JULIET, ROMEO]);
+      const gone = new Batch(JULIET);
+      for (const number of expected.keys()) gone.delete(steps, [number]);
+      await store.commit(gone).promise;
+      if (reopen !== undefined) store = await reopen();
+      assert.deepEqual(await store.partitions(steps), [ROMEO]);
+      await store.erase(ROMEO).promise;
+      assert.deepEqual(await store.list(steps, ROMEO), []);
     });
 
     check('numbers sort by value, before strings, which sort by code point', async (store) => {

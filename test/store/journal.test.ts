@@ -3,7 +3,7 @@ import * as fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { ERASE, GROUP, GroupBuffer, Journal, parseSegmentName, segmentName } from '../../src/store/lmdb/journal.ts';
+import { DELETE, ERASE, GROUP, GroupBuffer, Journal, PUT, parseSegmentName, segmentName } from '../../src/store/lmdb/journal.ts';
 import type { JournalFiles } from '../../src/store/lmdb/journal.ts';
 import { Journals } from '../../src/store/lmdb/journals.ts';
 import type { Position } from '../../src/store/lmdb/tail.ts';
@@ -25,11 +25,12 @@ function newDirectory(): string {
 
 function group(text: string): GroupBuffer {
   const buffer = new GroupBuffer();
-  buffer.reserve(10_000);
   buffer.batch('p', 3);
   buffer.mark(ERASE);
-  buffer.put('key', '\x02', Buffer.from(text));
-  buffer.delete('gone');
+  buffer.beginPut(PUT, 'key', '\x02');
+  buffer.raw(Buffer.from(text));
+  buffer.endPut('key');
+  buffer.delete(DELETE, 'gone');
   return buffer;
 }
 

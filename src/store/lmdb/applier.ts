@@ -21,7 +21,8 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { storeClosed, storeErrorFrom } from '../errors.ts';
 import type { StoreError } from '../errors.ts';
 import type { Packed } from '../tuple.ts';
-import type { ChangedPartition } from './changes.ts';
+import { BlockBuilder, blockKey, type RunChanges } from './blocks.ts';
+import type { ChangedPartition, Changes } from './changes.ts';
 import { AFTER_VERSIONS, journalKey, TICK_KEY, VERSION_KEYS, versionKey } from './env.ts';
 import type { Env } from './env.ts';
 import { eraseSome, finishErasures } from './erasure.ts';
@@ -75,6 +76,7 @@ export class Applier {
   readonly #env: Env;
   readonly #shared: Shared;
   readonly #journals: Journals;
+  readonly #blocks = new BlockBuilder();
   readonly #intervalMs: number;
   readonly #rowsPerTransaction: number;
   readonly #onTrouble: ((error: StoreError | undefined) => void) | undefined;
@@ -347,7 +349,8 @@ export class Applier {
   #write({ changes }: Window, partition: ChangedPartition): boolean {
     const { packed } = partition;
     const rows = new Map<Packed, number>();
-    const isErased = changes.rows(partition, 0, rows);
+    const runs = new Map<Packed, RunChanges>();
+    const isErased = changes.rows(partition, 0, rows, runs);
     if (isErased) {
       if (this.#hasVersions) this.#env.delete(versionKey(packed));
       if (!eraseSome(this.#env, packed)) return false;
@@ -357,12 +360,22 @@ export class Applier {
       if (value === undefined) this.#env.delete(packed + suffix);
       else this.#env.putSlice(packed + suffix, value);
     }
+    for (const [prefix, blocks] of runs) this.#writeRun(changes, packed + prefix, blocks);
     const isTracked = changes.isTracked(partition, 0) ?? (this.#hasVersions && this.#env.getDouble(versionKey(packed)) !== undefined);
     if (isTracked) {
       this.#hasVersions = true;
       this.#env.putDouble(versionKey(packed), changes.lastTick(partition));
     }
     return true;
+  }
+
+  #writeRun(changes: Changes<ChangedPartition>, prefix: Packed, blocks: RunChanges): void {
+    for (const [first, block] of blocks) {
+      const key = blockKey(prefix, first);
+      const value = this.#blocks.build(this.#env.get(key), changes, block);
+      if (value === undefined) this.#env.delete(key);
+      else this.#env.putSlice(key, value);
+    }
   }
 
   /** A transaction is over: its changes must not be written again, over later ones. */

@@ -9,9 +9,10 @@ import type { Batch, Change, Commit } from '../store.ts';
 import type { Packed } from '../tuple.ts';
 import type { Env } from './env.ts';
 import { journalKey } from './env.ts';
+import { checkRunKey } from './blocks.ts';
 import { Changes, unchanged, UNWRITTEN } from './changes.ts';
 import type { ChangedPartition } from './changes.ts';
-import { ERASE, GROUP, GroupBuffer, TRACK } from './journal.ts';
+import { DELETE, DELETE_IN_RUN, ERASE, GROUP, GroupBuffer, PUT, PUT_IN_RUN, TRACK } from './journal.ts';
 import type { Journal } from './journal.ts';
 import { tagOf } from './shared.ts';
 import type { Place, Shared } from './shared.ts';
@@ -22,9 +23,6 @@ const STALL_MS = 5;
 const MAX_KNOWN = 10_000;
 /** Applied changes freed with each group beyond twice what it adds. */
 const PRUNE_CHANGES = 64;
-/** Of a batch beside its partition and changes, and of a change beside suffix, value and full key, at most. */
-const BATCH_BYTES = 6;
-const CHANGE_BYTES = 16;
 
 export interface CommitterOptions {
   readonly env: Env;
@@ -62,7 +60,7 @@ export class Committer {
   /** What this thread has committed and LMDB may not have. */
   readonly changes: Changes<OwnPartition>;
   readonly #options: CommitterOptions;
-  readonly #buffer = new GroupBuffer();
+  readonly #buffer = new GroupBuffer((shift) => this.#moved(shift));
   #chunk: number;
   /** The tags of other threads' changes that LMDB has, though they are not published: see LmdbStore. */
   readonly #known = new Map<Packed, number>();
@@ -124,7 +122,7 @@ export class Committer {
     if (refused !== undefined) return settledCommit(refused);
     if (batch.isEmpty) return settledCommit();
     const group = this.#open();
-    const failure = this.#encode(packed, batch, group);
+    const failure = this.#encode(packed, batch);
     return failure === undefined ? group.commit : settledCommit(failure);
   }
 
@@ -166,7 +164,6 @@ export class Committer {
     const refused = this.#refuse();
     if (refused !== undefined) return settledCommit(refused);
     const group = this.#open();
-    this.#reserve(BATCH_BYTES + packed.length + 1, group);
     this.#buffer.batch(packed, 1);
     this.changes.add(this.changes.open(packed), this.#chunk, this.#buffer.end, UNWRITTEN);
     this.#buffer.mark(kind);
@@ -174,53 +171,56 @@ export class Committer {
   }
 
   /** Where it fails, it has written and added nothing. */
-  #encode(packed: Packed, { partition, changes }: Batch, group: Group): StoreError | undefined {
-    let bytes = BATCH_BYTES + packed.length;
-    const suffixes: Packed[] = [];
+  #encode(packed: Packed, { partition, changes }: Batch): StoreError | undefined {
+    const first = this.changes.next;
+    const before = this.#buffer.length;
     try {
-      for (const { table, key, value } of changes) {
-        const suffix = packSuffix(table, key);
-        checkKeyBytes(packed, suffix);
-        suffixes.push(suffix);
-        bytes += CHANGE_BYTES + suffix.length + (value?.length ?? 0);
-      }
+      this.#buffer.batch(packed, changes.length);
+      const own = this.changes.open(packed);
+      for (let i = 0; i < changes.length; i++) this.#encodeChange(packed, partition, own, changes[i]!);
     } catch (error) {
+      this.#takeBack(packed, first, before);
       if (error instanceof StoreError) return error;
       throw error;
     }
-    if (bytes > this.#options.maxBatchBytes) {
-      return new StoreError(
-        'ERR_STORE_TOO_LARGE',
-        `A batch for ${partition} has more than ${this.#options.maxBatchBytes} bytes. Split it, or limit what makes it so large.`,
-      );
-    }
-    this.#reserve(bytes, group);
-    this.#buffer.batch(packed, changes.length);
-    const own = this.changes.open(packed);
-    for (let i = 0; i < suffixes.length; i++) {
-      this.changes.add(own, this.#chunk, this.#buffer.end, UNWRITTEN);
-      this.#encodeChange(partition, suffixes[i]!, changes[i]!, group);
-    }
-    return undefined;
+    if (this.#buffer.length - before <= this.#options.maxBatchBytes) return undefined;
+    this.#takeBack(packed, first, before);
+    return new StoreError(
+      'ERR_STORE_TOO_LARGE',
+      `A batch for ${partition} has more than ${this.#options.maxBatchBytes} bytes. Split it, or limit what makes it so large.`,
+    );
   }
 
-  #encodeChange(partition: string, suffix: Packed, { table, key, value }: Change, group: Group): void {
-    if (value === undefined) {
-      this.#buffer.delete(suffix);
+  #encodeChange(packed: Packed, partition: string, own: OwnPartition, { table, key, value, row, write }: Change): void {
+    const suffix = packSuffix(table, key);
+    checkKeyBytes(packed, suffix);
+    const isRun = table.isRun === true;
+    if (isRun) checkRunKey(table.name, key);
+    const buffer = this.#buffer;
+    // Before the row, which may move the group and all changes in it.
+    this.changes.add(own, this.#chunk, buffer.end, UNWRITTEN);
+    if (value === undefined && write === undefined) {
+      buffer.delete(isRun ? DELETE_IN_RUN : DELETE, suffix);
       return;
     }
-    const isLong = needsFullKey(partition, key);
-    const header = rowHeader(table.version, isLong ? fullKeyOf(partition, key) : undefined);
-    // Rare, so not counted above. The change being written moves with the group.
-    if (isLong) this.#reserve(CHANGE_BYTES + suffix.length + header.length + value.length, group);
-    this.#buffer.put(suffix, header, value);
+    const header = rowHeader(table.version, needsFullKey(partition, key) ? fullKeyOf(partition, key) : undefined);
+    buffer.beginPut(isRun ? PUT_IN_RUN : PUT, suffix, header);
+    if (write === undefined) buffer.raw(value!);
+    else write(buffer, row);
+    buffer.endPut(suffix);
   }
 
-  #reserve(bytes: number, group: Group): void {
-    const shift = this.#buffer.reserve(bytes);
-    if (shift === undefined) return;
+  /** What was added since then is none of the group's. */
+  #takeBack(packed: Packed, first: number, length: number): void {
+    this.changes.takeBack(first);
+    this.#buffer.clear(length);
+    if (this.changes.partitions.get(packed)?.count === 0) this.changes.partitions.delete(packed);
+  }
+
+  /** The group lies in another chunk. */
+  #moved(shift: number): void {
     this.#chunk = this.changes.addChunk(this.#buffer.chunk);
-    this.changes.move(group.first, this.#chunk, shift);
+    if (this.#group !== undefined) this.changes.move(this.#group.first, this.#chunk, shift);
   }
 
   #open(): Group {

@@ -10,7 +10,7 @@
  *     00 "journal" instance       JSON [segment, offset, tick]: how far that journal is applied
  *     00 "erase" partition        an erasure that takes several transactions has begun
  *     01 partition                f64: the partition's version, if it was ever asked for
- *     partition table key...      rows (row.ts)
+ *     partition table key...      rows (row.ts), those of runs in blocks (blocks.ts; not in format 1, see upgrade.ts)
  */
 import { statfsSync } from 'node:fs';
 import { setImmediate as nextTurn } from 'node:timers/promises';
@@ -27,7 +27,7 @@ export interface Slice {
 }
 
 /** Raised when a release writes what an older one would misread. */
-export const STORE_FORMAT = 1;
+export const STORE_FORMAT = 2;
 
 const META = '\x00';
 export const FORMAT_KEY: Packed = `${META}format`;

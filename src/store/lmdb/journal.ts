@@ -8,20 +8,21 @@
  *     record   u32 bytes, u32 CRC of the rest (seeded with the header's), f64 tick, u8 kind, body
  *     group    batches: u16 partition bytes, u32 changes, partition, changes
  *     change   u8 kind; put: u16 suffix bytes, u32 value bytes, suffix, value; delete: u16 suffix bytes, suffix;
- *              erase and track: nothing
+ *              erase and track: nothing. Changes of tables whose rows are runs (blocks.ts) have kinds of their own.
  *
  * A record that is cut short or does not match its CRC ends the segment: it was never acknowledged. Where a power loss took
  * the end of one segment and left the next, that is seen by the length, and the journal ends there, so that what is read is
- * always what was written up to some moment. (Format 1 had no such length.)
+ * always what was written up to some moment. (Format 1 had no such length, format 2 no runs.)
  * Little-endian throughout.
  */
 import * as nodeFs from 'node:fs';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
+import { RowWriter } from '../codec.ts';
 import { storeErrorFrom } from '../errors.ts';
 import type { Packed } from '../tuple.ts';
 
-export const JOURNAL_FORMAT = 2;
+export const JOURNAL_FORMAT = 3;
 export const MAGIC = 'ROOKERYJ';
 export const FILE_HEADER_BYTES = 36;
 /** Of format 1, and what tells the format. */
@@ -41,6 +42,12 @@ export const DELETE = 2;
 export const ERASE = 3;
 /** From now on the partition's version is to be kept. */
 export const TRACK = 4;
+export const PUT_IN_RUN = 5;
+export const DELETE_IN_RUN = 6;
+
+/** Where suffix and value of a put begin. */
+export const PUT_HEADER_BYTES = 7;
+export const DELETE_HEADER_BYTES = 3;
 
 const CHUNK_BYTES = 256 * 1024;
 /** Chunks whose changes are all applied are used again: fresh memory costs more than the write. */
@@ -82,16 +89,27 @@ export function fileHeader(instance: number, segment: number, previousBytes: num
   return header;
 }
 
-/** Groups written one after the other into chunks, where they stay readable until they are applied. */
-export class GroupBuffer {
+/**
+ * Groups written one after the other into chunks, where they stay readable until they are applied. Rows are written straight
+ * into them: it is a RowWriter, whose room is made by moving the group to another chunk.
+ */
+export class GroupBuffer extends RowWriter {
   readonly #spare: Buffer[] = [];
-  #chunk: Buffer = Buffer.allocUnsafeSlow(CHUNK_BYTES);
-  /** Bounds of the record in the chunk. */
+  /** Where the record begins in the chunk. */
   #start = 0;
-  #end = RECORD_HEADER_BYTES;
+  /** Of the put being written. */
+  #value = 0;
+  readonly #moved: (shift: number) => void;
+
+  /** @param moved told when the group lies in another chunk, and by how many bytes its changes have moved. */
+  constructor(moved: (shift: number) => void = () => undefined) {
+    super(CHUNK_BYTES);
+    this.#moved = moved;
+    this.at = RECORD_HEADER_BYTES;
+  }
 
   get chunk(): Buffer {
-    return this.#chunk;
+    return this.buffer;
   }
 
   get start(): number {
@@ -100,41 +118,38 @@ export class GroupBuffer {
 
   /** Where the next change will be. */
   get end(): number {
-    return this.#end;
+    return this.at;
   }
 
   /** Of the whole record. */
   get length(): number {
-    return this.#end - this.#start;
+    return this.at - this.#start;
   }
 
-  /**
-   * Makes room for as many bytes; without it nothing may be written. The group moves to another chunk if it must:
-   * returns by how many bytes then, `undefined` if it did not.
-   */
-  reserve(bytes: number): number | undefined {
-    if (this.#end + bytes <= this.#chunk.length) return undefined;
+  protected override grow(bytes: number): void {
     const { length } = this;
     const chunk =
       (length + bytes <= CHUNK_BYTES ? this.#spare.pop() : undefined) ??
       Buffer.allocUnsafeSlow(Math.max(CHUNK_BYTES, 2 * (length + bytes)));
-    this.#chunk.copy(chunk, 0, this.#start, this.#end);
+    this.buffer.copy(chunk, 0, this.#start, this.at);
     const shift = -this.#start;
-    this.#chunk = chunk;
+    this.buffer = chunk;
     this.#start = 0;
-    this.#end = length;
-    return shift;
+    this.#value += shift;
+    this.at = length;
+    this.#moved(shift);
   }
 
   /** The record is written: the next one comes after it. */
   next(): void {
-    this.#start = this.#end;
-    this.#end += RECORD_HEADER_BYTES;
+    this.#start = this.at;
+    this.reserve(RECORD_HEADER_BYTES);
+    this.at += RECORD_HEADER_BYTES;
   }
 
-  /** Takes back the group. */
-  clear(): void {
-    this.#end = this.#start + RECORD_HEADER_BYTES;
+  /** Takes back what was written since `length` was that; the whole group without it. */
+  clear(length = RECORD_HEADER_BYTES): void {
+    this.at = this.#start + length;
   }
 
   /** Takes a chunk that nothing lies in any more. */
@@ -142,45 +157,73 @@ export class GroupBuffer {
     if (chunk.length === CHUNK_BYTES && this.#spare.length < MAX_SPARE_CHUNKS) this.#spare.push(chunk);
   }
 
-  /** `changes` of them must follow. 6 bytes and the partition. */
+  /** `changes` of them must follow. */
   batch(partition: Packed, changes: number): void {
-    const at = this.#chunk.writeUInt32LE(changes, this.#chunk.writeUInt16LE(partition.length, this.#end));
-    this.#end = at + this.#chunk.write(partition, at, 'latin1');
+    this.reserve(6 + partition.length);
+    this.#u16(partition.length);
+    this.#u32(changes);
+    this.#packed(partition);
   }
 
-  /** 7 bytes and suffix, header and value. */
-  put(suffix: Packed, header: Packed, value: Uint8Array): void {
-    const chunk = this.#chunk;
-    let at = this.#end;
-    chunk[at] = PUT;
-    at = chunk.writeUInt32LE(header.length + value.length, chunk.writeUInt16LE(suffix.length, at + 1));
-    at += chunk.write(suffix, at, 'latin1');
-    if (header.length === 1) chunk[at++] = header.charCodeAt(0);
-    else at += chunk.write(header, at, 'latin1');
-    chunk.set(value, at);
-    this.#end = at + value.length;
+  /** Begins a put: what is written next, up to `endPut`, is the row. */
+  beginPut(kind: number, suffix: Packed, header: Packed): void {
+    this.reserve(PUT_HEADER_BYTES + suffix.length + header.length);
+    this.buffer[this.at++] = kind;
+    this.#u16(suffix.length);
+    this.at += 4;
+    this.#packed(suffix);
+    this.#value = this.at;
+    this.#packed(header);
   }
 
-  /** 3 bytes and the suffix. */
-  delete(suffix: Packed): void {
-    this.#chunk[this.#end] = DELETE;
-    const at = this.#chunk.writeUInt16LE(suffix.length, this.#end + 1);
-    this.#end = at + this.#chunk.write(suffix, at, 'latin1');
+  endPut(suffix: Packed): void {
+    this.buffer.writeUInt32LE(this.at - this.#value, this.#value - suffix.length - 4);
+  }
+
+  /** Bytes as they are. */
+  raw(value: Uint8Array): void {
+    this.reserve(value.length);
+    this.buffer.set(value, this.at);
+    this.at += value.length;
+  }
+
+  delete(kind: number, suffix: Packed): void {
+    this.reserve(DELETE_HEADER_BYTES + suffix.length);
+    this.buffer[this.at++] = kind;
+    this.#u16(suffix.length);
+    this.#packed(suffix);
   }
 
   /** ERASE or TRACK: 1 byte. */
   mark(kind: number): void {
-    this.#chunk[this.#end++] = kind;
+    this.reserve(1);
+    this.buffer[this.at++] = kind;
   }
 
   /** Completes the record; then it can be appended. */
-  finish(kind: number, tick: number, seed: number): void {
-    const chunk = this.#chunk;
+  complete(kind: number, tick: number, seed: number): void {
+    const chunk = this.buffer;
     const start = this.#start;
-    chunk.writeUInt32LE(this.#end - start, start);
+    chunk.writeUInt32LE(this.at - start, start);
     chunk.writeDoubleLE(tick, start + 8);
     chunk[start + 16] = kind;
-    chunk.writeUInt32LE(crc32(chunk.subarray(start + 8, this.#end), seed), start + 4);
+    chunk.writeUInt32LE(crc32(chunk.subarray(start + 8, this.at), seed), start + 4);
+  }
+
+  #u16(value: number): void {
+    this.buffer[this.at++] = value & 0xff;
+    this.buffer[this.at++] = value >> 8;
+  }
+
+  #u32(value: number): void {
+    this.at = this.buffer.writeUInt32LE(value, this.at);
+  }
+
+  /** There is room. One byte per character; a loop, since keys are short. */
+  #packed(packed: Packed): void {
+    const { buffer, at } = this;
+    for (let i = 0; i < packed.length; i++) buffer[at + i] = packed.charCodeAt(i);
+    this.at = at + packed.length;
   }
 }
 
@@ -225,7 +268,7 @@ export class Journal {
   append(group: GroupBuffer, kind: number, tick: number): void {
     try {
       if (this.#file < 0 || this.#isSoiled || this.#length >= this.#segmentBytes) this.#rotate();
-      group.finish(kind, tick, this.#seed);
+      group.complete(kind, tick, this.#seed);
       this.#write(group);
     } catch (error) {
       this.#takeBack();

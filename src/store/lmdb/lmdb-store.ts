@@ -3,11 +3,13 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { GroupCommit, orRefused, settledCommit } from '../commit.ts';
 import { StoreError, storeClosed } from '../errors.ts';
 import { decodeKeyedRow, decodeRow, packRange, packSuffix, packTable, parseRow } from '../row.ts';
+import type { PackedRange } from '../row.ts';
 import { VersionConflict } from '../store.ts';
 import type { Batch, Commit, Key, Range, Row, Store, Table, TableName } from '../store.ts';
 import { endOfFirstPart, endOfPrefix, packKey, unpackKey } from '../tuple.ts';
 import type { Packed } from '../tuple.ts';
 import { backUp } from './backup.ts';
+import { blockKey, isBlock, numberOf, rowInBlock, rowsOfBlock } from './blocks.ts';
 import type { ApplierLink } from './channel.ts';
 import { GONE, MISS, UNWRITTEN } from './changes.ts';
 import type { Committer, OwnPartition } from './committer.ts';
@@ -17,6 +19,8 @@ import type { Shared } from './shared.ts';
 
 /** Another thread may change a partition again and again while it is read: then what it was is good enough. */
 const MAX_FLUSHES = 5;
+/** Names of partitions remembered in their packed form; forgotten all at once. */
+const MAX_PACKED = 20_000;
 /** Partitions looked at in one turn of the event loop. */
 const PARTITIONS_PER_TURN = 100;
 
@@ -49,6 +53,8 @@ export class LmdbStore implements Store {
   readonly #close: () => Promise<void>;
   /** Partitions with commits that wait for what another thread had written there. */
   readonly #deferred = new Map<Packed, Promise<void>>();
+  /** Packed names of partitions that were committed to. */
+  readonly #packed = new Map<string, Packed>();
   #closing: Promise<void> | undefined;
   #flushes = 0;
 
@@ -75,13 +81,24 @@ export class LmdbStore implements Store {
 
   commit(batch: Batch, expect?: number): Commit {
     if (this.#closing !== undefined) return settledCommit(storeClosed());
+    // The hot path: no closure, and the partition's name is packed once.
+    const known = this.#packed.get(batch.partition);
+    if (known !== undefined && expect === undefined && this.#deferred.size === 0) return this.#committer.add(known, batch);
     return orRefused(() => {
-      const packed = packKey([batch.partition]);
+      const packed = this.#pack(batch.partition);
       if (this.#deferred.has(packed) || (expect !== undefined && this.#isForeign(packed, this.#committer.changes.partitions.get(packed)))) {
         return this.#defer(packed, () => this.#commitNow(packed, batch, expect));
       }
       return this.#commitNow(packed, batch, expect);
     });
+  }
+
+  /** Remembers it: most commits are of partitions that had one a moment ago. */
+  #pack(partition: string): Packed {
+    const packed = packKey([partition]);
+    if (this.#packed.size >= MAX_PACKED) this.#packed.clear();
+    this.#packed.set(partition, packed);
+    return packed;
   }
 
   erase(partition: string): Commit {
@@ -119,7 +136,7 @@ export class LmdbStore implements Store {
       if (first === undefined) break;
       const packed = first.slice(0, endOfFirstPart(first));
       const [row] = this.#env.rows(packed + prefix, packed + endOfPrefix(prefix), false, 1);
-      if (row !== undefined) names.push(nameOf(packed, row.value));
+      if (row !== undefined) names.push(nameOf(packed, isBlock(row.value) ? rowsOfBlock(row.key, row.value)[0]!.value : row.value));
       from = endOfPrefix(packed);
     }
     return names;
@@ -250,7 +267,10 @@ export class LmdbStore implements Store {
     const isErased = own !== undefined && changes.rows(own, applied, mine);
     for (const change of mine.values()) if (changes.value(change) !== undefined) return false;
     if (isErased) return true;
-    for (const key of this.#env.keys(packed, endOfPrefix(packed), Infinity)) if (!mine.has(key.slice(packed.length))) return false;
+    for (const row of this.#env.rows(packed, endOfPrefix(packed), false, Infinity)) {
+      for (const { key } of isBlock(row.value) ? rowsOfBlock(row.key, row.value) : [row])
+        if (!mine.has(key.slice(packed.length))) return false;
+    }
     return true;
   }
 
@@ -258,12 +278,28 @@ export class LmdbStore implements Store {
     const { changes, applied } = this.#committer;
     const change = own === undefined ? MISS : changes.find(own, suffix, applied);
     if (change === GONE) return undefined;
-    const bytes = change === MISS ? this.#env.get(packed + suffix) : this.#valueOf(change);
+    const bytes = change === MISS ? this.#stored(table, packed, suffix) : this.#valueOf(change);
     return bytes === undefined ? undefined : decodeRow(table, partition, bytes);
   }
 
+  #stored(table: TableName, packed: Packed, suffix: Packed): Buffer | undefined {
+    if (table.isRun !== true) return this.#env.get(packed + suffix);
+    const number = numberOf(suffix);
+    const block = this.#env.get(blockKey(packed + packTable(table), number));
+    return block === undefined ? undefined : rowInBlock(block, number);
+  }
+
+  /** As `Env.rows`, but for runs. */
+  #storedRange(table: TableName, packed: Packed, { start, end }: PackedRange, reverse: boolean, limit: number): Iterable<StoredAt> {
+    if (table.isRun !== true) return this.#env.rows(packed + start, packed + end, reverse, limit);
+    const prefix = packTable(table);
+    const from = start === prefix ? start : blockKey(prefix, numberOf(start));
+    return rowsOfRun(this.#env.rows(packed + from, packed + end, reverse, Infinity), packed + start, packed + end, reverse);
+  }
+
   #listNow<V>(table: Table<V>, partition: string, packed: Packed, own: OwnPartition | undefined, range: Range): Row<V>[] {
-    const { start, end } = packRange(table, range);
+    const bounds = packRange(table, range);
+    const { start, end } = bounds;
     const { limit = Infinity, reverse = false } = range;
     const rows: Row<V>[] = [];
     if (limit <= 0 || start >= end) return rows;
@@ -272,7 +308,7 @@ export class LmdbStore implements Store {
     const isErased = own !== undefined && changes.rows(own, applied, mine);
     const suffixes = [...mine.keys()].filter((suffix) => suffix >= start && suffix < end).toSorted();
     if (reverse) suffixes.reverse();
-    const stored = isErased ? [] : this.#env.rows(packed + start, packed + end, reverse, suffixes.length === 0 ? limit : Infinity);
+    const stored = isErased ? [] : this.#storedRange(table, packed, bounds, reverse, suffixes.length === 0 ? limit : Infinity);
     let next = 0;
     const pushMine = (): void => {
       const suffix = suffixes[next++]!;
@@ -295,6 +331,17 @@ export class LmdbStore implements Store {
   #valueOf(change: number): Buffer | undefined {
     const value = this.#committer.changes.value(change);
     return value === undefined ? undefined : Buffer.from(value.chunk.subarray(value.start, value.end));
+  }
+}
+
+type StoredAt = { readonly key: Packed; readonly value: Buffer };
+
+/** The rows of blocks that lie within the bounds. */
+function* rowsOfRun(blocks: Iterable<StoredAt>, start: Packed, end: Packed, reverse: boolean): Generator<StoredAt> {
+  for (const { key, value } of blocks) {
+    const rows = rowsOfBlock(key, value);
+    if (reverse) rows.reverse();
+    for (const row of rows) if (row.key >= start && row.key < end) yield row;
   }
 }
 

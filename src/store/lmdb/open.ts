@@ -17,6 +17,7 @@ import type { JournalFiles } from './journal.ts';
 import { LmdbStore } from './lmdb-store.ts';
 import { lockDirectory, lockHolder } from './lock.ts';
 import type { StoreLock } from './lock.ts';
+import { upgrade } from './upgrade.ts';
 import { Shared } from './shared.ts';
 
 const KIB = 1024;
@@ -133,6 +134,7 @@ async function openFirst(directory: string, lock: StoreLock, options: LmdbOption
       files: options.files,
     });
     const recovery = await applier.recover();
+    await upgrade(env);
     applier.start();
     const channel = new FirstOpener(directory, applier, shared.buffer);
     const onWorker = (worker: Worker): void => {

@@ -3,7 +3,7 @@ import { storeCorrupt } from '../errors.ts';
 import type { Packed } from '../tuple.ts';
 import { Changes, unchanged } from './changes.ts';
 import type { ChangedPartition } from './changes.ts';
-import { DELETE, ERASE, PUT, TRACK } from './journal.ts';
+import { DELETE, DELETE_HEADER_BYTES, DELETE_IN_RUN, ERASE, PUT, PUT_HEADER_BYTES, PUT_IN_RUN, TRACK } from './journal.ts';
 import type { JournalRecord, Position } from './tail.ts';
 
 export class Window {
@@ -61,8 +61,8 @@ export class Window {
 
 function lengthOf(chunk: Buffer, at: number): number {
   const kind = chunk[at];
-  if (kind === PUT) return 7 + chunk.readUInt16LE(at + 1) + chunk.readUInt32LE(at + 3);
-  if (kind === DELETE) return 3 + chunk.readUInt16LE(at + 1);
+  if (kind === PUT || kind === PUT_IN_RUN) return PUT_HEADER_BYTES + chunk.readUInt16LE(at + 1) + chunk.readUInt32LE(at + 3);
+  if (kind === DELETE || kind === DELETE_IN_RUN) return DELETE_HEADER_BYTES + chunk.readUInt16LE(at + 1);
   if (kind === ERASE || kind === TRACK) return 1;
   throw storeCorrupt('the journal', `a change is of the unknown kind ${kind}`);
 }
