@@ -31,6 +31,7 @@ import retraction from './retraction.ts';
 import roster from './roster/index.ts';
 import sharedGroups from './shared-groups/index.ts';
 import strangers from './strangers.ts';
+import search from './search/index.ts';
 import time from './time.ts';
 import vcard from './vcard/index.ts';
 import version from './version.ts';
@@ -65,6 +66,7 @@ export const MODULES = [
   vcard,
   displayed,
   avatars,
+  search,
   privateStorage,
   ping,
   version,

@@ -69,6 +69,9 @@ modules:
   mod_last: {}
   mod_offline: { access_max_user_messages: max_user_offline_messages }
   mod_ping: {}
+  mod_private: {}
+  mod_pubsub: { plugins: [flat, pep], access_createnode: local }
+  mod_vcard: { search: false }
   mod_register: { ip_access: all, access: register, welcome_message: { subject: "", body: "" } }
   mod_roster: { versioning: true }
   mod_stream_mgmt: {}

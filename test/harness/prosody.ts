@@ -29,7 +29,7 @@ component_ports = { ${componentPort} }
 component_interface = "127.0.0.1"
 http_ports = {}
 https_ports = {}
-modules_enabled = { "disco", "roster", "saslauth", "tls", "private", "blocklist", "carbons", "smacks", "csi", "version", "uptime", "time", "ping", "lastactivity", "register", "user_account_management", "offline", "register_ibr", "presence", "message", "iq", "c2s" }
+modules_enabled = { "disco", "pep", "bookmarks", "vcard", "roster", "saslauth", "tls", "private", "blocklist", "carbons", "smacks", "csi", "version", "uptime", "time", "ping", "lastactivity", "register", "user_account_management", "offline", "register_ibr", "presence", "message", "iq", "c2s" }
 modules_disabled = { "s2s" }
 allow_registration = true
 allow_unencrypted_plain_auth = true
@@ -38,6 +38,9 @@ registration_throttle_max = 1000000
 authentication = "internal_plain"
 storage = "internal"
 VirtualHost "${DOMAIN}"
+Component "pubsub.${DOMAIN}" "pubsub"
+  autocreate_on_publish = true
+  autocreate_on_subscribe = false
 Component "${COMPONENT.domain}"
   component_secret = "${COMPONENT.secret}"
 `;

@@ -41,7 +41,7 @@ transcript('XEP-0030 §3.2, §7: a node the server does not have', async (cast) 
 
 transcript(
   'XEP-0030 §4.1: a server without items says so with an empty list',
-  { modules: { pubsub: { service: false } } },
+  { modules: { pubsub: { service: false }, search: { service: false } } },
   async (cast) => {
     const { romeo } = cast;
     await romeo.sends(`<iq type='get' id='d1' to='${cast.domain}'><query xmlns='${ITEMS}'/></iq>`);
@@ -52,7 +52,11 @@ transcript(
 transcript(
   'XEP-0030 §4.1: services the operator names are items',
   {
-    modules: { pubsub: { service: false }, disco: { items: [{ jid: 'rooms.capulet.lit', name: 'Rooms' }, { jid: 'files.capulet.lit' }] } },
+    modules: {
+      pubsub: { service: false },
+      search: { service: false },
+      disco: { items: [{ jid: 'rooms.capulet.lit', name: 'Rooms' }, { jid: 'files.capulet.lit' }] },
+    },
   },
   async (cast) => {
     const { romeo } = cast;
