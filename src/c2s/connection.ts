@@ -15,7 +15,7 @@ import {
   type SessionIdentity,
 } from '../core/messages.ts';
 import { closeCondition } from '../core/closing.ts';
-import type { StreamContext } from '../core/context.ts';
+import type { StreamContext, StreamSlot } from '../core/context.ts';
 import { makeStreamId, responseHeader, STREAM_END, streamErrorXml } from '../stream/header.ts';
 import { addressKey } from '../net/address.ts';
 import type { Link, LinkEvent } from '../stream/link.ts';
@@ -132,6 +132,8 @@ export class Connection {
   profile: string | undefined = undefined;
   /** What the login proved. */
   account: { readonly jid: Jid; readonly mechanism: string; readonly isAnonymous: boolean } | undefined = undefined;
+  /** What modules keep of the stream until then. */
+  streamSlots: Map<StreamSlot<never>, unknown> | undefined = undefined;
   /** Guesses at a password, and attempts that did not come to one. */
   failedLogins = 0;
   refusedLogins = 0;
@@ -182,7 +184,16 @@ export class Connection {
 
   get streamContext(): StreamContext {
     const { remoteAddress } = this.link.transport;
-    return { host: this.host!, now: this.turn.now, remoteAddress, addressKey: addressKey(remoteAddress), isSecure: this.isSecure };
+    return {
+      host: this.host!,
+      now: this.turn.now,
+      remoteAddress,
+      addressKey: addressKey(remoteAddress),
+      isSecure: this.isSecure,
+      get: (slot) =>
+        (this.streamSlots?.has(slot as StreamSlot<never>) ? this.streamSlots.get(slot as StreamSlot<never>) : slot.initial()) as never,
+      set: (slot, value) => void (this.streamSlots ??= new Map()).set(slot as StreamSlot<never>, value),
+    };
   }
 
   /** Of a session that is to be, with a fresh id. */

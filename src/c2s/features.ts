@@ -102,7 +102,8 @@ function afterLogin(c: Connection, isBound: boolean): Element[] {
 }
 
 function moduleFeatures(c: Connection): Element[] {
-  return c.host!.modules.flatMap(({ streamFeatures }) => streamFeatures?.(c.streamContext, c.isAuthenticated) ?? []);
+  const { streamContext } = c;
+  return c.host!.modules.flatMap(({ streamFeatures }) => streamFeatures?.(streamContext, c.isAuthenticated) ?? []);
 }
 
 /** XEP-0478 §3 */

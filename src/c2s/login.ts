@@ -234,7 +234,7 @@ function succeeded(c: Connection, username: string, data: Buffer | undefined): C
 /** From now on it is known who this is. */
 export function loggedIn(c: Connection, account: Jid, mechanism: string): void {
   c.account = { jid: account, mechanism, isAnonymous: mechanism === 'ANONYMOUS' };
-  c.login = c.offer = undefined;
+  c.login = c.offer = c.streamSlots = undefined;
   c.isAuthenticated = true;
   c.environment.counters.authenticated++;
   c.environment.onAuthenticated(c.link, account);

@@ -94,8 +94,16 @@ export interface HostContext {
   route(stanza: Stanza): void;
 }
 
+/** State a module keeps with a stream until somebody has logged in on it. */
+export interface StreamSlot<T> {
+  readonly name: string;
+  readonly initial: () => T;
+}
+
 /** What a handler before login is given. */
 export interface StreamContext {
+  get<T>(slot: StreamSlot<T>): T;
+  set<T>(slot: StreamSlot<T>, value: T): void;
   readonly host: Host;
   readonly now: number;
   readonly remoteAddress: string;

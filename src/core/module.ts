@@ -12,6 +12,7 @@ import type { Stanza } from '../xmpp/stanza.ts';
 import type { AdhocCommand } from './adhoc.ts';
 import type { AnyCommand } from './command.ts';
 import type { AccountContext, HostContext, StreamContext } from './context.ts';
+import type { Guest } from './guest.ts';
 import type { Host } from './host.ts';
 import type { Direction } from '../log/entry.ts';
 import type { TrimPolicy } from '../log/trim.ts';
@@ -209,6 +210,8 @@ export interface ModuleSpec<C = unknown> {
   readonly workerOperations?: readonly WorkerOperation<any, any>[];
   /** Elements for `<stream:features/>`, before and after login: the same for all streams of the host that are secured alike, until the configuration changes. */
   readonly streamFeatures?: (stream: Pick<StreamContext, 'host' | 'isSecure'>, isAuthenticated: boolean) => readonly Element[];
+  /** Whether a username is kept for somebody else than that guest, if there is one. */
+  readonly reservesUsername?: (host: Host, local: string, guest: Guest | undefined, nowMs: number) => Promise<boolean>;
   readonly bindFeatures?: readonly BindFeature[];
   /** What a client is told of its account with a session it binds, as it is at that moment. XEP-0386 */
   readonly tellBound?: (account: AccountContext) => Promise<Element>;

@@ -10,7 +10,10 @@ import bookmarks from './bookmarks/index.ts';
 import caps from './caps.ts';
 import carbons from './carbons.ts';
 import clientState from './client-state.ts';
+import clients from './clients.ts';
 import disco from './disco.ts';
+import externalServices from './external-services.ts';
+import invites from './invites/index.ts';
 import lastActivity from './last-activity.ts';
 import displayed from './displayed.ts';
 import legacySession from './legacy-session.ts';
@@ -44,6 +47,7 @@ export const MODULES = [
   roster,
   sharedGroups,
   multicast, // before what takes presence to the server for presence to one
+  invites, // before presence, which would show every request to the user
   presence,
   retraction,
   offline,
@@ -68,6 +72,8 @@ export const MODULES = [
   avatars,
   search,
   privateStorage,
+  clients,
+  externalServices,
   ping,
   version,
   time,

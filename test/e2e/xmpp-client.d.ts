@@ -1,6 +1,18 @@
 /** As much of @xmpp/client, which has no types of its own, as the tests use. */
 declare module '@xmpp/client' {
+  interface FastToken {
+    readonly mechanism: string;
+    readonly token: string;
+    readonly expiry: string;
+  }
   interface Client {
+    readonly fast: { fetchToken(): Promise<FastToken | undefined>; saveToken(token: FastToken): Promise<void> };
+    readonly streamManagement: {
+      readonly enabled: boolean;
+      readonly id: string;
+      readonly inbound: number;
+      on(event: string, listener: (value: unknown) => void): void;
+    };
     readonly reconnect: { stop(): void };
     readonly iqCaller: { get(payload: unknown): Promise<unknown>; set(payload: unknown): Promise<unknown> };
     start(): Promise<unknown>;
@@ -10,7 +22,14 @@ declare module '@xmpp/client' {
     once(event: string, listener: (error: Error) => void): void;
     removeListener(event: string, listener: (value: unknown) => void): void;
   }
-  export function client(options: { service: string; domain: string; resource: string; username: string; password: string }): Client;
+  export function client(options: {
+    service: string;
+    domain: string;
+    resource: string;
+    username: string;
+    password: string;
+    userAgent?: unknown;
+  }): Client;
   export function xml(name: string, attrs?: string | Record<string, string>, ...children: unknown[]): unknown;
 }
 

@@ -38,7 +38,7 @@ transcript(
     const client = await cast.raw();
     await client.opensStream();
     await client.receivesStream();
-    assert.equal(childOf(await client.receivesFeatures(), 'register'), undefined);
+    assert.equal(childOf(await client.receivesFeatures(), 'register', 'http://jabber.org/features/iq-register'), undefined);
     await client.sends(`<iq type='get' id='r1' to='${cast.domain}'><query xmlns='${REGISTER}'/></iq>`);
     await client.receives(`<iq type='error' id='r1' from='${cast.domain}'>${error('cancel', 'service-unavailable')}</iq>`);
     await client.sends(`<iq type='set' id='r2' to='${cast.domain}'>${fields('bill', 'calliope the muse')}</iq>`);

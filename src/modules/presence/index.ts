@@ -14,6 +14,7 @@ import { answerProbe } from './probe.ts';
 import { sendSubscription } from './subscribing.ts';
 
 export { broadcastAvailable } from './broadcast.ts';
+export { sendPresence, sendSubscription } from './subscribing.ts';
 
 const PRE_APPROVAL = el('sub', NS.preApproval);
 

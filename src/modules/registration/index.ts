@@ -5,11 +5,12 @@
  */
 import type { HostConfig } from '../../config/config.ts';
 import type { AccountContext, StreamContext } from '../../core/context.ts';
+import { GUEST, type Guest } from '../../core/guest.ts';
 import { defineModule, EMPTY_RESULT, type AccountSlot, type IqAnswer, type IqRequest } from '../../core/module.ts';
 import { el, type Element } from '../../xml/element.ts';
 import { buildForm } from '../../xmpp/form-schema.ts';
 import { dataFormElement } from '../../xmpp/data-form.ts';
-import { makeJid } from '../../xmpp/jid.ts';
+import { makeJid, normalizeLocal, type BareJid } from '../../xmpp/jid.ts';
 import type { OpaqueString } from '../../xmpp/precis.ts';
 import { StanzaError } from '../../xmpp/stanza-error.ts';
 import { REGISTRATION_FORM, readRequest, NS_REGISTER } from './form.ts';
@@ -50,16 +51,18 @@ export function ownPasswordRefusal({ modules }: HostConfig, local: string, passw
 }
 
 /** §3.1: what has to be filled in. Both forms, for clients old and new (§6). */
-function offerForm(_payload: Element, { host }: StreamContext): IqAnswer {
-  if (host.settings.registration !== 'open') return notOffered();
+function offerForm(_payload: Element, stream: StreamContext): IqAnswer {
+  const { host } = stream;
+  const guest = stream.get(GUEST);
+  if (host.settings.registration !== 'open' && guest === undefined) return notOffered();
   return el(
     'query',
     NS_REGISTER,
     {},
     el('instructions', NS_REGISTER, {}, host.moduleConfig(registration).instructions),
-    el('username', NS_REGISTER),
+    el('username', NS_REGISTER, {}, guest?.username),
     el('password', NS_REGISTER),
-    dataFormElement(buildForm(REGISTRATION_FORM, {})),
+    dataFormElement(buildForm(REGISTRATION_FORM, guest?.username === undefined ? {} : { username: guest.username })),
   );
 }
 
@@ -70,22 +73,52 @@ function notOffered(): StanzaError {
 
 async function register(payload: Element, stream: StreamContext): Promise<IqAnswer> {
   const { host, now, addressKey } = stream;
-  if (host.settings.registration !== 'open') return notOffered();
+  const guest = stream.get(GUEST);
+  if (host.settings.registration !== 'open' && guest === undefined) return notOffered();
   const request = readRequest(payload);
   if (request instanceof StanzaError) return request;
   if (request.kind === 'remove') return new StanzaError('unexpected-request'); // §3.2: nobody is logged in
   if (request.kind === 'cancel') return EMPTY_RESULT;
   const options = host.moduleConfig(registration);
-  const local = readUsername(request.username, options);
+  const invited = guest?.username; // who has invited has chosen, whatever the rules for others
+  if (invited !== undefined && normalizeLocal(request.username) !== invited)
+    return new StanzaError('not-acceptable', `The invitation is for the username ${invited}`);
+  const local = invited ?? readUsername(request.username, options);
   if (local instanceof StanzaError) return local;
   const password = readPassword(request.password, local, options);
   if (password instanceof StanzaError) return password;
+  if (await isReserved(stream, local, guest)) return new StanzaError('conflict'); // XEP-0401 §7.2
   const limiter = limiterOf(host, options);
   if (!limiter.mayTry(addressKey, now)) return tooMany();
-  const outcome = await create(local, password, stream);
+  const { bare } = makeJid(local, host.domain)!;
+  const outcome =
+    guest === undefined
+      ? await create(local, password, stream)
+      : await guest.use(
+          bare,
+          () => (guest.isReset ? reset(bare, password, stream) : create(local, password, stream, true)),
+          (each) => each === 'created',
+        );
+  if (outcome instanceof StanzaError) return outcome;
   if (outcome === 'exists') return new StanzaError('conflict'); // §3.1
   if (outcome === 'too_many') return tooMany();
   return EMPTY_RESULT;
+}
+
+async function isReserved({ host, now }: StreamContext, local: string, guest: Guest | undefined): Promise<boolean> {
+  for (const { reservesUsername } of host.modules) if (await reservesUsername?.(host, local, guest, now)) return true;
+  return false;
+}
+
+type Outcome = 'created' | 'exists' | 'too_many';
+
+/** A new password for an account that there is, by the operator's leave. */
+async function reset(bare: BareJid, password: OpaqueString, { host, remoteAddress }: StreamContext): Promise<Outcome> {
+  const { services, config } = host;
+  const scram = await services.pool.derive(password, config.accounts.scramIterations);
+  const outcome = await services.askAccount(bare, (replyTo) => ({ kind: 'set_credentials', replyTo, scram, closeSessions: true }));
+  services.log.info('password_reset', { account: bare, remoteAddress });
+  return outcome === 'changed' ? 'created' : 'exists';
 }
 
 /** The quota is taken before the work begins and given back if no account came of it: many at once must not share it. */
@@ -93,20 +126,21 @@ async function create(
   local: string,
   password: OpaqueString,
   { host, now, remoteAddress, addressKey }: StreamContext,
-): Promise<'created' | 'exists' | 'too_many'> {
+  isInvited = false,
+): Promise<Outcome> {
   const { services, config } = host;
   const account = makeJid(local, host.domain);
   if (account === undefined) throw new Error('a username was not normalised');
   const status = (await services.askAccount(account.bare, (replyTo) => ({ kind: 'get_status', replyTo }))) as { readonly exists: boolean };
   if (status.exists) return 'exists'; // without the work of hashing
   const limiter = limiterOf(host, host.moduleConfig(registration));
-  if (!limiter.take(addressKey, now)) return 'too_many';
+  if (!isInvited && !limiter.take(addressKey, now)) return 'too_many';
   let outcome: unknown;
   try {
     const scram = await services.pool.derive(password, config.accounts.scramIterations);
     outcome = await services.askAccount(account.bare, (replyTo) => ({ kind: 'create_account', replyTo, scram }));
   } finally {
-    if (outcome !== 'created') limiter.giveBack(addressKey);
+    if (outcome !== 'created' && !isInvited) limiter.giveBack(addressKey);
   }
   if (outcome !== 'created') return 'exists';
   services.log.info('account_registered', { account: account.bare, remoteAddress });
