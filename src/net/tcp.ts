@@ -53,6 +53,8 @@ const DISCARDING = 64;
 const PEER_ENDED = 128;
 /** Closed before the owner had set handlers. */
 const CLOSED_UNSEEN = 256;
+/** Waiting among those that have nothing urgent. */
+const LEISURELY = 512;
 
 const TRANSPORT = Symbol('transport');
 
@@ -115,10 +117,20 @@ export class SocketTransport implements Transport, HandshakeOwner {
     }
   }
 
-  write(text: string): void {
+  write(text: string, isLeisurely = false): void {
     if (text === '' || (this.#flags & (ENDED | CLOSED)) !== 0) return;
     this.#text += text;
-    this.#queue();
+    if (!isLeisurely) {
+      this.#queue();
+    } else if ((this.#flags & (QUEUED | LEISURELY | HANDSHAKING)) === 0) {
+      this.#flags |= LEISURELY;
+      this.#share.flushQueue.addLeisurely(this);
+    }
+  }
+
+  leisureOver(): void {
+    this.#flags &= ~LEISURELY;
+    if ((this.#flags & QUEUED) === 0) this.flush();
   }
 
   flush(): void {

@@ -1,4 +1,5 @@
 /** What an account keeps in memory for its nodes while it is loaded. */
+import { SmallMap } from '../../kernel/small-map.ts';
 import type { AccountContext } from '../../core/context.ts';
 import type { AccountSlot } from '../../core/module.ts';
 import type { Caps } from '../../xmpp/caps.ts';
@@ -28,9 +29,9 @@ interface Question {
 /** What is known in memory only: presence brings it, absence takes it away. */
 export class Audience {
   /** Contacts' clients by full JID. */
-  readonly listeners = new Map<string, Listener>();
+  readonly listeners = new SmallMap<string, Listener>();
   /** By the id of the request. */
-  readonly questions = new Map<string, Question>();
+  readonly questions = new SmallMap<string, Question>();
 }
 
 export interface PepState {

@@ -1,4 +1,5 @@
 /** Nodes in memory: all but the payloads of their items. */
+import { SmallMap } from '../../kernel/small-map.ts';
 import type { NodeConfig } from './config.ts';
 
 /** XEP-0060 §4.1; `none` is not kept. */
@@ -67,7 +68,7 @@ export class Node {
 
 /** The nodes of one place. */
 export class Nodes {
-  private readonly byName = new Map<string, Node>();
+  private readonly byName = new SmallMap<string, Node>();
   private nextSeq = 1;
   /** Of all items together, in characters. */
   bytes = 0;
@@ -80,7 +81,7 @@ export class Nodes {
     return this.byName.get(name);
   }
 
-  values(): IterableIterator<Node> {
+  values(): Iterable<Node> {
     return this.byName.values();
   }
 
