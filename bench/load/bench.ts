@@ -166,12 +166,15 @@ export class Bench {
     this.fault('reordered', `${whose}: ${reordered} out of order`, reordered);
   }
 
-  /** Resolves when `isOver` is true, looking every few milliseconds; false when so many seconds have passed. */
+  /** Resolves when `isOver` is true, looking every few milliseconds; false when for so many seconds nothing more was counted. */
   async until(isOver: () => boolean, seconds = this.number('patience')): Promise<boolean> {
-    const deadline = performance.now() + seconds * 1_000;
-    while (!isOver()) {
-      if (performance.now() > deadline) return false;
-      await pause(LOOK_AGAIN_MS);
+    let counted = this.countedByAll;
+    for (let sinceMs = performance.now(); !isOver(); await pause(LOOK_AGAIN_MS)) {
+      const now = performance.now();
+      if (this.countedByAll !== counted) {
+        counted = this.countedByAll;
+        sinceMs = now;
+      } else if (now - sinceMs > seconds * 1_000) return false;
     }
     return true;
   }

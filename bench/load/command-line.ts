@@ -68,8 +68,10 @@ function parse(specs: OptionSpecs, args: readonly string[]): Record<string, unkn
   }
 }
 
-function valueOf(name: string, example: OptionValue, value: string | boolean): OptionValue {
-  if (typeof example !== 'number') return value;
+/** As the kind of `example`. */
+export function valueOf(name: string, example: OptionValue, value: string | boolean): OptionValue {
+  if (typeof example === 'boolean') return value === true || value === 'true';
+  if (typeof example === 'string') return String(value);
   const number = Number(value);
   if (!Number.isFinite(number) || number < 0) throw new CommandLineError(`--${name} ${String(value)}: a number is wanted`);
   return number;
@@ -86,7 +88,7 @@ export function usage(scenario: Scenario | undefined): string {
   const line = (name: string, text: string): string => `  ${name.padEnd(22)} ${text}`;
   const table = (specs: OptionSpecs): string[] =>
     Object.entries(specs).map(([name, { default: value, help }]) =>
-      line(`--${name}`, `${help}${value === false ? '' : ` (${String(value)})`}`),
+      line(value === true ? `--no-${name}` : `--${name}`, `${help}${typeof value === 'boolean' ? '' : ` (${String(value)})`}`),
     );
   const common = [
     'Every scenario:',

@@ -30,7 +30,7 @@ export interface Scenario {
 export const COMMON_OPTIONS = {
   seconds: { default: 10, help: 'how long is measured' },
   warmup: { default: 2, help: 'seconds of load before that' },
-  patience: { default: 30, help: 'seconds to wait for what is missing before it is lost' },
+  patience: { default: 30, help: 'seconds without anything arriving, after which what is missing is lost' },
   mechanism: { default: 'SCRAM-SHA-1', help: 'PLAIN, SCRAM-SHA-1 or SCRAM-SHA-256' },
   security: { default: 'none', help: 'none, starttls, or direct for TLS from the first byte' },
   registered: { default: 0, help: 'so many of the accounts are there already; the others are registered first (XEP-0077)' },

@@ -4,9 +4,11 @@
  */
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { valueOf } from '../load/command-line.ts';
 import { runScenario } from '../load/coordinator.ts';
 import { hasFaults, machine, type Outcome, type Saved } from '../load/outcome.ts';
 import { figure, printFaults, ProgressLine } from '../load/print.ts';
+import { COMMON_OPTIONS, type OptionSpecs, type OptionValue } from '../load/scenario.ts';
 import { scenarioNamed } from '../load/scenarios/index.ts';
 import type { ServerProcesses } from '../servers/process.ts';
 import { CONTESTANTS, installMissing, startContestant, withWorkers, type Contestant } from './contestants.ts';
@@ -20,6 +22,7 @@ const { values } = parseArgs({
     seconds: { type: 'string', default: '10' },
     repetitions: { type: 'string', default: '3' },
     workers: { type: 'string' },
+    option: { type: 'string', multiple: true, default: [] },
     set: { type: 'string', multiple: true, default: [] },
     output: { type: 'string' },
     help: { type: 'boolean', default: false },
@@ -32,6 +35,7 @@ const HELP = `npm run bench:peers [-- options]
   --servers A,B        of: ${CONTESTANTS.map(({ name }) => name).join(', ')}
   --seconds N          how long each is measured (10)
   --repetitions N      medians of so many (3)
+  --option NAME=VALUE  of the scenarios that have it, as sessions=1000; may be repeated
   --workers 1,2        Rookery with each of these numbers of worker threads
   --set NAME=VALUE     a setting for Rookery, as ROOKERY_WORKERS=1; may be repeated
   --output FILE        where the results are saved as JSON
@@ -92,7 +96,7 @@ async function measure(entry: Entry, contestant: Contestant, repetition: number)
       pids: server.pids,
       server: contestant.name,
       workers: contestant.workers,
-      options: { ...options, seconds: Number(values.seconds) },
+      options: { ...options, ...overridden(scenario), seconds: Number(values.seconds) },
       onProgress: (each) => progress.show(`${title}, ${contestant.name}`, each),
     });
     progress.clear();
@@ -116,6 +120,13 @@ async function measure(entry: Entry, contestant: Contestant, repetition: number)
   } finally {
     if (isFresh) await stop(contestant);
   }
+}
+
+/** Those of `--option` that the scenario has. */
+function overridden(scenario: string): Record<string, OptionValue> {
+  const specs: OptionSpecs = { ...COMMON_OPTIONS, ...scenarioNamed(scenario).options };
+  const pairs = values.option.map((each) => each.split('=', 2) as [string, string]);
+  return Object.fromEntries(pairs.flatMap(([name, value]) => (name in specs ? [[name, valueOf(name, specs[name]!.default, value)]] : [])));
 }
 
 /** The one that runs, or a new one where `isFresh`. */

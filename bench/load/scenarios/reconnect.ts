@@ -11,7 +11,7 @@ export const reconnect: Scenario = {
   summary: 'All sessions lose their connections and come back; sessions, with latencies of messages between others meanwhile.',
   options: {
     sessions: { default: 10_000, help: 'sessions that are cut off' },
-    resume: { default: true, help: 'they are resumed (XEP-0198); otherwise everybody logs in anew' },
+    resume: { default: true, help: 'everybody logs in anew, in place of resuming (XEP-0198)' },
     burst: { default: 1_000, help: 'of a thread, so many come back at the same time' },
     pairs: { default: 50, help: 'pairs who go on talking' },
     rate: { default: 500, help: 'their messages per second, all together, in an open loop' },
