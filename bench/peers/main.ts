@@ -49,7 +49,7 @@ if (values.help) console.log(HELP);
 else await main();
 
 async function main(): Promise<void> {
-  const names = values.servers?.split(',') ?? CONTESTANTS.map(({ name }) => name);
+  const names = values.servers?.split(',') ?? CONTESTANTS.filter(({ isExtra = false }) => !isExtra).map(({ name }) => name);
   const named = names.map((name) => {
     const found = CONTESTANTS.find((each) => each.name === name);
     if (found === undefined) throw new Error(`no server ${name}: there are ${CONTESTANTS.map((each) => each.name).join(', ')}`);
