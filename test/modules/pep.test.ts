@@ -4,6 +4,7 @@ import {
   answersCaps,
   asks,
   capabilities,
+  type Capabilities,
   DELAY,
   error,
   EVENT,
@@ -189,6 +190,27 @@ transcript(
       (await tybalt.collects()).filter(({ name }) => name === 'message'),
       [],
     );
+  },
+);
+
+// threats.md: "Caps cache poisoning"
+transcript(
+  'caps cache poisoning: capabilities inside another element do not stand for those of others',
+  { onlyOurs: 'is about our cache' },
+  async ({ romeo, juliet, tybalt }) => {
+    await befriends(romeo, tybalt);
+    await befriends(romeo, juliet);
+    await romeo.becomesAvailable();
+    await publish(romeo, { node: TUNE, id: 'one', text: 'Capriccio' });
+    const [hers, his] = [capabilities(TUNE), capabilities('urn:example:poison')];
+    const inner = (of: Capabilities): string => presenceWith(of).replace(/^<presence>|<\/presence>$/g, '');
+    await tybalt.sends(`<presence><x xmlns='urn:example:x'>${inner(hers)}</x>${inner(his).replace('<c ', '<c\n')}</presence>`);
+    await tybalt.collects();
+    await listensTo(juliet, TUNE, 'urn:example:other'); // another hash first, so that hers is new to her account, too
+    await juliet.collects();
+    await juliet.sends(presenceWith(hers));
+    const question = await juliet.takes('a question', ({ name, attrs }) => name === 'iq' && attrs['type'] === 'get');
+    assert.ok(JSON.stringify(question).includes(hers.ver), 'it is about what she has said');
   },
 );
 

@@ -1,7 +1,7 @@
 /** What an account keeps for itself and shows to others, as XEP-0227 has it: vCard, private XML, nodes. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { AFFILIATIONS, ITEMS, NODES, SUBSCRIPTIONS } from '../../src/modules/pubsub/index.ts';
+import { AFFILIATIONS, ITEMS, NODES, SUBSCRIPTIONS } from '../../src/modules/pubsub/rows.ts';
 import { Scene } from './fixture.ts';
 
 const ROMEO = 'romeo@capulet.lit';

@@ -3,6 +3,7 @@
  * they speak for everybody who has it. XEP-0115 §5.4, §9.3, XEP-0060 §9.2
  */
 import type { Services } from '../../core/context.ts';
+import { parseElement } from '../../xml/tree.ts';
 import { parseCaps, type Caps, type DiscoInfo } from '../../xmpp/caps.ts';
 import { NS } from '../../xmpp/namespaces.ts';
 import type { Stanza } from '../../xmpp/stanza.ts';
@@ -53,19 +54,27 @@ export function hashKey({ hash, ver }: Caps): string {
   return `${hash} ${ver}`;
 }
 
-const texts = new Map<string, Caps | undefined>();
+const texts = new Map<string, Caps>();
 
-/** The capabilities in a presence; `undefined` for none that could be verified. No tree where the text is known. */
+/**
+ * The capabilities in a presence; `undefined` for none that could be verified. No tree where the text is known.
+ *
+ * What is remembered of a text is made of that text alone: were it taken from the presence, one that has another `<c/>` inside
+ * something else could say what the text of others means.
+ */
 export function capsOf(presence: Stanza): Caps | undefined {
   if (!presence.has('c', NS.caps)) return undefined;
   const text = textOf(presence.body);
-  if (text !== undefined && texts.has(text)) return texts.get(text);
-  const element = presence.child('c', NS.caps);
-  const caps = element && parseCaps(element);
-  if (text !== undefined) {
-    texts.set(text, caps);
-    if (texts.size > MAX_TEXTS) texts.delete(texts.keys().next().value!);
+  const known = text === undefined ? undefined : texts.get(text);
+  if (known !== undefined) return known;
+  const alone = text === undefined ? undefined : parseElement(text);
+  const caps = alone && parseCaps(alone);
+  if (caps === undefined) {
+    const element = presence.child('c', NS.caps);
+    return element && parseCaps(element);
   }
+  texts.set(text!, caps);
+  if (texts.size > MAX_TEXTS) texts.delete(texts.keys().next().value!);
   return caps;
 }
 

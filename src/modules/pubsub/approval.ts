@@ -2,7 +2,7 @@
 import { el, type Element } from '../../xml/element.ts';
 import { dataFormElement, formTypeOf, parseDataForm } from '../../xmpp/data-form.ts';
 import { booleanField, buildForm, defineForm, hiddenField, jidField, readSubmission, textField } from '../../xmpp/form-schema.ts';
-import { parseJid, type Jid } from '../../xmpp/jid.ts';
+import type { Jid } from '../../xmpp/jid.ts';
 import { NS } from '../../xmpp/namespaces.ts';
 import { StanzaError } from '../../xmpp/stanza-error.ts';
 import { makeStanza, type Stanza } from '../../xmpp/stanza.ts';
@@ -33,11 +33,6 @@ export function askOwners(place: Place, node: Node, subscriber: Jid, subid: stri
   const body = el('body', NS.client, {}, `${subscriber.full} wants to subscribe to ${node.name}.`);
   for (const to of ownersOf(place, node))
     place.route(makeStanza({ kind: 'message', type: 'normal', id: randomName(), from: place.jid, to }, body, form));
-}
-
-/** Asks again for all that wait. §8.7.4, and for owners that come later */
-export function askAgain(place: Place, node: Node): void {
-  for (const [jid, { state, subid }] of node.subscriptions) if (state === 'pending') askOwners(place, node, parseJid(jid)!, subid);
 }
 
 /**

@@ -7,18 +7,18 @@ import { PUBSUB_OPTIONS, PUBSUB_SERVICE } from './service.ts';
 import { PUBSUB_PORTABLE } from './portable.ts';
 import { TABLES } from './rows.ts';
 
-export { isOwner, maySee } from './access.ts';
+export { maySee } from './access.ts';
 export { takeApproval } from './approval.ts';
-export { accountDefaults, configured, withOptions, type AccessModel, type NodeConfig, type PublishOptions } from './config.ts';
+export { accountDefaults, withOptions, type AccessModel, type NodeConfig, type PublishOptions } from './config.ts';
 export { ACCOUNT_FEATURES, itemsOfNode, nodeInfo, nodeItems } from './disco.ts';
-export { itemXml, lastItemEvent } from './events.ts';
+export { lastItemEvent } from './events.ts';
 export { PUBSUB, PUBSUB_OWNER } from './namespaces.ts';
-export { Node, Nodes } from './node.ts';
+export type { Node, Nodes } from './node.ts';
 export { createNode } from './nodes.ts';
 export { Place, type Ground, type Limits, type ReadItem, type Rules } from './place.ts';
 export { configLimits, putItem, retractItems } from './publish.ts';
 export { answerPubsub } from './request.ts';
-export { AFFILIATIONS, ITEMS, loadNodes, NODES, SUBSCRIPTIONS } from './rows.ts';
+export { loadNodes } from './rows.ts';
 
 export default defineModule({
   name: 'pubsub',
