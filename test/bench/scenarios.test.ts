@@ -7,11 +7,15 @@ import type { OptionValue } from '../../bench/load/scenario.ts';
 import { SCENARIOS } from '../../bench/load/scenarios/index.ts';
 import { prepareServer } from '../../bench/servers/index.ts';
 import { ServerProcesses } from '../../bench/servers/process.ts';
+import { freePort } from '../harness/own-process.ts';
 
 let server: ServerProcesses;
+let tlsPort: number;
 
 before(async () => {
-  const { target, directory, setup } = await prepareServer('rookery', 'test', { hasArchive: true, isOpen: true });
+  tlsPort = await freePort();
+  const settings = { ROOKERY_C2S_TLS_PORT: String(tlsPort) };
+  const { target, directory, setup } = await prepareServer('rookery', 'test', { hasArchive: true, isOpen: true, settings });
   server = new ServerProcesses('rookery', target, directory, setup);
   await server.start();
 });
@@ -38,6 +42,7 @@ const SMALL: Readonly<Record<string, readonly Small[]>> = {
   chat: [
     { options: { pairs: 3 }, atLeast: { chat: 1 } },
     { options: { pairs: 4, window: 16 }, threads: 2, atLeast: { chat: 1 } },
+    { options: { pairs: 2, window: 4, security: 'direct' }, atLeast: { chat: 1 } },
   ],
   'chat-rate': [
     { options: { pairs: 4, rate: 200 }, atLeast: { 'chat-rate': 1 } },
@@ -63,7 +68,7 @@ for (const [scenario, runs] of Object.entries(SMALL)) {
     test(`${scenario} ${JSON.stringify(options)}`, async () => {
       const outcome = await runScenario({
         scenario,
-        target: server.target,
+        target: options['security'] === 'direct' ? { ...server.target, port: tlsPort } : server.target,
         pids: server.pids,
         threads,
         options: { seconds: 0.5, warmup: 0.1, ...options },

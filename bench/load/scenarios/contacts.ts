@@ -1,5 +1,5 @@
 /** Logins of users whose contacts are online: what a login costs in a server that is in use. */
-import type { Bench } from '../bench.ts';
+import { pause, type Bench } from '../bench.ts';
 import { logInCircle, logInMember, makeCircles, memberOf, type Circle } from '../circles.ts';
 import type { LoadClient } from '../client.ts';
 import { attributeText, isPresence, TYPE } from '../scanner.ts';
@@ -7,6 +7,7 @@ import type { Scenario } from '../scenario.ts';
 
 /** The member who comes and goes. */
 const GUEST = 0;
+const AFTER_FAILURE_MS = 50;
 
 export const contacts: Scenario = {
   name: 'contacts',
@@ -65,7 +66,7 @@ class Visits {
     }
   }
 
-  /** One login and logout; false: nobody need come again. */
+  /** One login and logout; false: presence was lost, so what comes next would not be understood. */
   async visit(): Promise<boolean> {
     const { bench, circle, hosts } = this;
     const local = circle.locals[GUEST]!;
@@ -91,6 +92,8 @@ class Visits {
       bench.fault('lost', `${local}: ${hosts.length - this.informed} contacts were not told that it had left`);
     } catch (error) {
       bench.fault('failed', `${local}: ${(error as Error).message}`);
+      await pause(AFTER_FAILURE_MS);
+      return true;
     }
     return false;
   }
