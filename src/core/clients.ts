@@ -87,9 +87,10 @@ export function checkToken(account: Account, { identity }: LogIn, login: TokenLo
   const { client = '', sid } = identity;
   let outcome: TokenOutcome = { ok: false, condition: 'not-authorized' };
   for (const slot of ['fresh', 'current'] as const) {
+    if (outcome.ok) break;
     const token = row?.[slot];
     const proof = checkTokenProof(tokenOf(account, client, token ?? NO_TOKEN), login.proof);
-    if (token === undefined || proof === undefined || outcome.ok) continue;
+    if (token === undefined || proof === undefined) continue;
     if (token.mechanism !== login.proof.mechanism || token.password !== passwordNumber(account)) continue; // §3.4
     const isReplay = login.count !== undefined && token.count !== undefined && login.count <= token.count && token.countedFor !== sid;
     if (isReplay) continue;
