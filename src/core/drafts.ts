@@ -74,12 +74,12 @@ export function keepWaiting(account: Account, position: number, bytes: number, h
 
 /** A message of the log as clients are shown it: with its id in the archive. XEP-0359 §3.1, XEP-0313 §3.1 */
 export function shownStanza(
-  { log, bare }: Account,
+  { log, jid }: Account,
   stanza: Stanza,
   entry: { readonly position: number; readonly atMs: number; readonly isArchived: boolean },
 ): Stanza {
   if (!entry.isArchived) return stanza;
-  return stanza.withAppendedXml(stanzaIdXml(log.ids.of(entry), bare), ID_HEAD);
+  return stanza.withAppendedXml(stanzaIdXml(log.ids.of(entry), jid), ID_HEAD);
 }
 
 const ID_HEAD: ChildHead = { name: 'stanza-id', ns: STANZA_IDS };

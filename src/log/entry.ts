@@ -9,6 +9,7 @@
 import { binaryTable, type RowReader, type RowWriter } from '../store/codec.ts';
 import type { ChildHead } from '../xml/frame.ts';
 import { parseJid, type Jid } from '../xmpp/jid.ts';
+import { FAMILIAR, familiarAs, STANZA_TYPES } from '../xmpp/familiar.ts';
 import { Stanza, type MessageType } from '../xmpp/stanza.ts';
 
 /** From the account's point of view; `self` is a message to oneself, kept once. */
@@ -81,36 +82,6 @@ const HAS_LANG = 16;
 /** Above the flags. */
 const DIRECTION = 32;
 
-/** By their places; nothing is ever taken out or moved. */
-const TYPES: readonly MessageType[] = ['normal', 'chat', 'groupchat', 'headline', 'error'];
-
-/**
- * Direct children that most messages have, by their places in rows, from 1; nothing is ever taken out or moved.
- * Those not named here are spelled out.
- */
-const FAMILIAR: readonly ChildHead[] = [
-  { name: 'body', ns: 'jabber:client' },
-  { name: 'origin-id', ns: 'urn:xmpp:sid:0' },
-  { name: 'request', ns: 'urn:xmpp:receipts' },
-  { name: 'received', ns: 'urn:xmpp:receipts' },
-  { name: 'markable', ns: 'urn:xmpp:chat-markers:0' },
-  { name: 'displayed', ns: 'urn:xmpp:chat-markers:0' },
-  { name: 'active', ns: 'http://jabber.org/protocol/chatstates' },
-  { name: 'composing', ns: 'http://jabber.org/protocol/chatstates' },
-  { name: 'paused', ns: 'http://jabber.org/protocol/chatstates' },
-  { name: 'encrypted', ns: 'eu.siacs.conversations.axolotl' },
-  { name: 'encryption', ns: 'urn:xmpp:eme:0' },
-  { name: 'store', ns: 'urn:xmpp:hints' },
-  { name: 'x', ns: 'jabber:x:oob' },
-  { name: 'thread', ns: 'jabber:client' },
-  { name: 'stanza-id', ns: 'urn:xmpp:sid:0' },
-  { name: 'x', ns: 'http://jabber.org/protocol/muc#user' },
-  { name: 'reply', ns: 'urn:xmpp:reply:0' },
-  { name: 'fallback', ns: 'urn:xmpp:fallback:0' },
-  { name: 'replace', ns: 'urn:xmpp:message-correct:0' },
-  { name: 'reactions', ns: 'urn:xmpp:reactions:0' },
-];
-
 /*
  * Numbers first, then every text one behind the other, so that writing and reading a row are one call each into the engine:
  *
@@ -138,7 +109,7 @@ function writeEntry(row: RowWriter, entry: LogEntry): void {
   }
   row.uint(deliveries.length);
   for (const { session, seq, form } of deliveries) row.uint(session).uint(seq).uint(FORMS.indexOf(form));
-  row.uint(TYPES.indexOf(stanza.type as MessageType));
+  row.uint(STANZA_TYPES.indexOf(stanza.type));
   let texts = from.full + to.full;
   row.uint(from.full.length).uint(to.full.length);
   if (id !== undefined) {
@@ -160,12 +131,6 @@ function writeEntry(row: RowWriter, entry: LogEntry): void {
     row.uint(name.length).uint(ns.length);
   }
   row.rest(texts);
-}
-
-/** Its place from 1; 0 where it has none. */
-function familiarAs(name: string, ns: string): number {
-  for (let i = 0; i < FAMILIAR.length; i++) if (FAMILIAR[i]!.name === name && FAMILIAR[i]!.ns === ns) return i + 1;
-  return 0;
 }
 
 function readEntry(row: RowReader, version: number): LogEntry {
@@ -202,7 +167,7 @@ function readOrigin(row: RowReader): Origin {
 }
 
 function readMessage(row: RowReader, flags: number): Stanza {
-  const type = TYPES[row.uint()]!;
+  const type = STANZA_TYPES[row.uint()]!;
   const fromLength = row.uint();
   const toLength = row.uint();
   const idLength = (flags & HAS_ID) === 0 ? -1 : row.uint();

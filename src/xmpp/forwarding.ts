@@ -1,6 +1,7 @@
 /** Messages inside messages: XEP-0297, as carbons and archives use it. No tree is built of what is forwarded. */
-import { escapeAttr, serialize } from '../xml/serialize.ts';
+import { serialize } from '../xml/serialize.ts';
 import { delayElement } from './delay.ts';
+import type { Jid } from './jid.ts';
 import { NS } from './namespaces.ts';
 import type { Stanza } from './stanza.ts';
 
@@ -27,7 +28,7 @@ export function forwardedXml(stanza: Stanza, delay?: { readonly by: string; read
   return `<forwarded xmlns='${FORWARD}'>${stamp}${embeddedXml(stanza)}</forwarded>`;
 }
 
-/** `<stanza-id/>`. XEP-0359 §3.1 */
-export function stanzaIdXml(id: string, by: string): string {
-  return `<stanza-id xmlns='${STANZA_IDS}' id='${escapeAttr(id)}' by='${escapeAttr(by)}'/>`;
+/** `<stanza-id/>`. XEP-0359 §3.1 @param id of our own making: nothing in it wants escaping. */
+export function stanzaIdXml(id: string, by: Jid): string {
+  return `<stanza-id xmlns='${STANZA_IDS}' id='${id}' by='${by.xml}'/>`;
 }

@@ -127,7 +127,7 @@ export class Stanza {
   /** The same for elements that are text already: self-contained, of a checked source, with their heads. */
   withAppendedXml(xml: string, ...heads: readonly ChildHead[]): Stanza {
     const { kind, type, to, from, id, lang, body, children, hasTo } = this;
-    return new Stanza({ kind, type, to, from, id, lang, body: body + xml, children: [...children, ...heads], hasTo });
+    return new Stanza({ kind, type, to, from, id, lang, body: body + xml, children: children.concat(heads), hasTo });
   }
 
   /** As bytes for a stream whose default namespace is the content namespace (client or server alike). */

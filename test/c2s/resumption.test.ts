@@ -387,3 +387,24 @@ transcript(
     await after.leave();
   },
 );
+
+transcript(
+  'design §1: more than a mailbox holds waits for a session, which is handed it as fast as its client reads',
+  { onlyOurs: 'the size of mailboxes is ours', config: { limits: { mailboxMessages: 16 } } },
+  async (cast) => {
+    const { juliet } = cast;
+    const romeo = await seen(cast);
+    await romeo.drops();
+    const count = 120;
+    for (let i = 0; i < count; i++) await juliet.sends(chat(romeo.full, i));
+    await romeo.resumes(2);
+    for (let i = 0; i < count; i++) {
+      // Room is looked for every 100 ms; the account gives up on a client that reads nothing after 60 s.
+      if (i % 10 === 0) await cast.advance(500);
+      const { attrs } = await romeo.takes('a message', ({ name }) => name === 'message');
+      assert.equal(attrs['id'], `m${i}`);
+    }
+    await romeo.acks();
+    await romeo.isAcked(2);
+  },
+);

@@ -185,20 +185,23 @@ export class Changes<P extends ChangedPartition> {
   rows(partition: P, applied: number, into: Map<Packed, number>, runs?: Map<Packed, RunChanges>): boolean {
     let run: RunChanges | undefined;
     let prefix = '';
-    for (let change = partition.last; this.#isVisible(partition, change, applied); change = this.#previousOf(change)) {
-      const kind = this.#kindOf(change);
+    const mask = this.#tick.length - 1;
+    for (let change = partition.last; this.#isVisible(partition, change, applied); change = this.#previous[change & mask]!) {
+      const chunk = this.#chunks[this.#chunk[change & mask]! - this.#firstChunk]!;
+      const offset = this.#offset[change & mask]!;
+      const kind = chunk[offset]!;
       if (kind === ERASE) return true;
       if (kind === TRACK) continue;
       if (runs !== undefined && (kind === PUT_IN_RUN || kind === DELETE_IN_RUN)) {
-        const start = this.#suffixStart(change);
-        const end = start + this.#suffixBytes(change) - NUMBER_BYTES;
-        if (run === undefined || !this.#isAt(change, start, end, prefix)) {
-          prefix = this.#chunkOf(change).toString('latin1', start, end);
+        const start = offset + (kind === PUT_IN_RUN ? PUT_HEADER_BYTES : DELETE_HEADER_BYTES);
+        const end = start + chunk.readUInt16LE(offset + 1) - NUMBER_BYTES;
+        if (run === undefined || !isAt(chunk, start, end, prefix)) {
+          prefix = chunk.toString('latin1', start, end);
           run = runs.get(prefix) ?? new Map();
           runs.set(prefix, run);
         }
         // A packed number that is not negative has its sign turned round (tuple.ts).
-        noteInRun(run, -this.#chunkOf(change).readDoubleBE(end + 1), change);
+        noteInRun(run, -chunk.readDoubleBE(end + 1), change);
         continue;
       }
       const suffix = this.suffix(change);
@@ -254,14 +257,6 @@ export class Changes<P extends ChangedPartition> {
 
   #suffixBytes(change: number): number {
     return this.#chunkOf(change).readUInt16LE(this.#offsetOf(change) + 1);
-  }
-
-  /** Whether these are the bytes of `packed`. */
-  #isAt(change: number, start: number, end: number, packed: Packed): boolean {
-    if (end - start !== packed.length) return false;
-    const chunk = this.#chunkOf(change);
-    for (let i = 0; i < packed.length; i++) if (chunk[start + i] !== packed.charCodeAt(i)) return false;
-    return true;
   }
 
   #isVisible(partition: P, change: number, applied: number): boolean {
@@ -344,6 +339,13 @@ export class Changes<P extends ChangedPartition> {
     this.#tick = tick;
     this.#owner = owner;
   }
+}
+
+/** Whether these are the bytes of `packed`. */
+function isAt(chunk: Buffer, start: number, end: number, packed: Packed): boolean {
+  if (end - start !== packed.length) return false;
+  for (let i = 0; i < packed.length; i++) if (chunk[start + i] !== packed.charCodeAt(i)) return false;
+  return true;
 }
 
 /** No row has the empty suffix. */
