@@ -75,3 +75,37 @@ transcript('XEP-0191 §3.3: what a room’s occupant says is dropped: an error w
   await romeo.receivesNothing();
   await juliet.receivesNothing();
 });
+
+transcript(
+  'XEP-0016 §2.1: notifications of a node are like presence: who is blocked gets none',
+  { onlyOurs: 'others do not say' },
+  async (cast) => {
+    const { juliet, romeo } = cast;
+    const PUBSUB = 'http://jabber.org/protocol/pubsub';
+    const publishes = async (id: string, more = ''): Promise<void> => {
+      await juliet.sends(
+        `<iq type='set' id='${id}'><pubsub xmlns='${PUBSUB}'><publish node='urn:example:n'><item id='${id}'><x xmlns='urn:example'/></item></publish>${more}</pubsub></iq>`,
+      );
+      await juliet.takes('the result', ({ attrs }) => attrs['id'] === id);
+    };
+    const blocks = async (name: string): Promise<void> => {
+      await juliet.sends(`<iq type='set' id='${name}'><${name} xmlns='urn:xmpp:blocking'><item jid='${romeo.bare}'/></${name}></iq>`);
+      await juliet.takes('the result', ({ attrs }) => attrs['id'] === name);
+    };
+    const field = (name: string, value: string): string => `<field var='${name}'><value>${value}</value></field>`;
+    const open = `<publish-options><x xmlns='jabber:x:data' type='submit'>${field('FORM_TYPE', `${PUBSUB}#publish-options`)}${field('pubsub#access_model', 'open')}</x></publish-options>`;
+    await romeo.becomesAvailable();
+    await publishes('one', open);
+    await romeo.sends(
+      `<iq type='set' id='s1' to='${juliet.bare}'><pubsub xmlns='${PUBSUB}'><subscribe node='urn:example:n' jid='${romeo.bare}'/></pubsub></iq>`,
+    );
+    await romeo.receives(`<iq type='result' id='s1' match:rest='ignore'/>`);
+    await romeo.collects();
+    await blocks('block');
+    await publishes('two');
+    await romeo.receivesNothing();
+    await blocks('unblock');
+    await publishes('three');
+    await romeo.takes('an event', ({ name }) => name === 'message');
+  },
+);
