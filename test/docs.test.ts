@@ -23,6 +23,7 @@ import { describeMetrics } from '../src/observe/metrics.ts';
 import { serverCommands } from '../src/server/commands.ts';
 import { S2S_IMPLEMENTS } from '../src/s2s/specs.ts';
 import { moduleSchemas } from '../src/server/module-schemas.ts';
+import { describeCompliance } from './conformance/suites.ts';
 
 const ROOT = resolve(import.meta.dirname, '..');
 const README = join(ROOT, 'README.md');
@@ -39,6 +40,7 @@ const GENERATED: Readonly<Record<string, () => string>> = {
   'module-options': () => describeModuleOptions(moduleSchemas(), moduleOptionDocs()),
   metrics: describeMetrics,
   specs: describeSpecs,
+  compliance: describeCompliance,
 };
 
 /** What modules, and the client role, declare to implement, one row per specification. */

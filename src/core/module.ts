@@ -6,6 +6,7 @@ import type * as z from 'zod';
 import type { Store, TableName } from '../store/store.ts';
 import type { Element } from '../xml/element.ts';
 import type { DiscoInfo } from '../xmpp/caps.ts';
+import type { DataForm } from '../xmpp/data-form.ts';
 import type { Jid, BareJid } from '../xmpp/jid.ts';
 import type { Condition, StanzaError } from '../xmpp/stanza-error.ts';
 import type { Stanza } from '../xmpp/stanza.ts';
@@ -198,6 +199,8 @@ export interface ModuleSpec<C = unknown> {
   readonly accountNodes?: AccountNodes;
   /** Ad-hoc commands of the module: those that are more than the form of one of the registry. XEP-0050 */
   readonly adhoc?: readonly AdhocCommand[];
+  /** What the module adds to the server's discovery: forms of type `result`. XEP-0128 */
+  readonly serverForms?: (host: Host) => readonly DataForm[];
   /** Nodes of the server's discovery that are the module's. XEP-0030 §3.2 */
   readonly serverNodes?: ServerNodes;
   /** Commands that come with the module; they run on the main thread and reach accounts and workers by the operations below. */

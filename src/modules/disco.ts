@@ -71,7 +71,7 @@ export function hostInfo(host: Host): { readonly info: DiscoInfo; readonly caps:
     const info: DiscoInfo = {
       identities: [{ category: 'server', type: 'im', name }, ...host.identities()],
       features: host.features(),
-      forms: contactForm(host),
+      forms: [...contactForm(host), ...host.modules.flatMap(({ serverForms }) => serverForms?.(host) ?? [])],
     };
     known = { info, caps: { node: CAPS_NODE, ver: capsVer(info), hash: 'sha-1' } };
     infos.set(host, known);

@@ -11,6 +11,7 @@ import caps from './caps.ts';
 import carbons from './carbons.ts';
 import clientState from './client-state.ts';
 import clients from './clients.ts';
+import dataPolicy from './data-policy.ts';
 import disco from './disco.ts';
 import externalServices from './external-services.ts';
 import invites from './invites/index.ts';
@@ -35,6 +36,7 @@ import roster from './roster/index.ts';
 import sharedGroups from './shared-groups/index.ts';
 import strangers from './strangers.ts';
 import search from './search/index.ts';
+import serviceOutage from './service-outage.ts';
 import time from './time.ts';
 import vcard from './vcard/index.ts';
 import version from './version.ts';
@@ -62,6 +64,8 @@ export const MODULES = [
   administration,
   registration,
   disco,
+  serviceOutage,
+  dataPolicy,
   adhoc,
   caps,
   pubsub,

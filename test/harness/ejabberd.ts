@@ -54,14 +54,20 @@ disable_sasl_mechanisms: ["X-OAUTH2"]
 registration_timeout: infinity
 acl:
   local: { user_regexp: "" }
+  admin: { user: "escalus@${DOMAIN}" }
 access_rules:
   c2s: { allow: all }
   register: { allow: all }
   local: { allow: local }
+  configure: { allow: admin }
+  announce: { allow: admin }
 shaper_rules:
   max_user_sessions: 20
   max_user_offline_messages: 1000
 modules:
+  mod_adhoc: {}
+  mod_announce: { access: announce }
+  mod_configure: {}
   mod_blocking: {}
   mod_privacy: {}
   mod_caps: {}

@@ -30,6 +30,7 @@ const IDLE_PASSES = 4;
 /** What transcripts want otherwise than operators. */
 const VALUES: ConfigValues = {
   domains: [DOMAIN],
+  admins: [`escalus@${DOMAIN}`],
   c2s: { isTlsRequired: false },
   accounts: { scramIterations: 1 },
   log: { level: 'silent' },

@@ -20,6 +20,7 @@ export async function startProsody(): Promise<Target> {
 function configuration(directory: string, port: number, componentPort: number): string {
   return `
 data_path = "${directory}"
+admins = { "escalus@${DOMAIN}" }
 pidfile = "${directory}/prosody.pid"
 log = { warn = "*console" }
 interfaces = { "127.0.0.1" }
@@ -29,7 +30,7 @@ component_ports = { ${componentPort} }
 component_interface = "127.0.0.1"
 http_ports = {}
 https_ports = {}
-modules_enabled = { "disco", "pep", "bookmarks", "vcard", "roster", "saslauth", "tls", "private", "blocklist", "carbons", "smacks", "csi", "version", "uptime", "time", "ping", "lastactivity", "register", "user_account_management", "offline", "register_ibr", "presence", "message", "iq", "c2s" }
+modules_enabled = { "adhoc", "admin_adhoc", "announce", "disco", "pep", "bookmarks", "vcard", "roster", "saslauth", "tls", "private", "blocklist", "carbons", "smacks", "csi", "version", "uptime", "time", "ping", "lastactivity", "register", "user_account_management", "offline", "register_ibr", "presence", "message", "iq", "c2s" }
 modules_disabled = { "s2s" }
 allow_registration = true
 allow_unencrypted_plain_auth = true

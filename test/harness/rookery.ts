@@ -25,6 +25,7 @@ export async function startRookery(): Promise<Target> {
       ROOKERY_CONFIG: join(directory, 'rookery.toml'),
       ROOKERY_COMPONENT_PORT: String(componentPort),
       ROOKERY_DOMAIN: DOMAIN,
+      ROOKERY_ADMINS: `escalus@${DOMAIN}`,
       ROOKERY_LISTEN: '127.0.0.1',
       ROOKERY_C2S_PORT: String(port),
       ROOKERY_C2S_TLS_PORT: 'off',
