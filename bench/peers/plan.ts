@@ -35,12 +35,12 @@ export const PLAN: readonly Entry[] = [
   {
     title: 'reconnect, resumed',
     scenario: 'reconnect',
-    options: { sessions: 5_000, mechanism: 'PLAIN' },
+    options: { sessions: 5_000 },
     suits: ({ canResume }) => canResume,
   },
-  { title: 'reconnect, anew', scenario: 'reconnect', options: { sessions: 5_000, mechanism: 'PLAIN', resume: false } },
-  { title: 'idle sessions', scenario: 'idle', options: { sessions: 5_000, mechanism: 'PLAIN' } },
-  { title: 'idle sessions, TLS', scenario: 'idle', options: { sessions: 2_000, mechanism: 'PLAIN', security: 'starttls' } },
+  { title: 'reconnect, anew', scenario: 'reconnect', options: { sessions: 5_000, resume: false } },
+  { title: 'idle sessions', scenario: 'idle', options: { sessions: 5_000 } },
+  { title: 'idle sessions, TLS', scenario: 'idle', options: { sessions: 2_000, security: 'starttls' } },
 ];
 
 /** Entries whose titles hold one of `wanted`; without, all but the extra ones. */

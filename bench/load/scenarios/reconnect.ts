@@ -43,7 +43,8 @@ export const reconnect: Scenario = {
     if (talk !== undefined) talk.isOver = true;
     await talking;
     bench.doing('asking each whether it is there');
-    await inParallel(clients, bench.number('width'), (client) =>
+    const back = clients.filter((client) => client.isOpen);
+    await inParallel(back, bench.number('width'), (client) =>
       client.ping().catch((error: Error) => bench.fault('failed', `${client.local}: ${error.message}`)),
     );
     await talk?.end();
