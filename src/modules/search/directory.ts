@@ -1,10 +1,18 @@
 /** The entries of one host, in memory while somebody searches. */
 import { jsonTable } from '../../store/codec.ts';
 import type { Store } from '../../store/store.ts';
-import { FIELDS, type Entry, type Field } from './entry.ts';
+import { FIELDS, MAX_LENGTH, type Entry, type Field } from './entry.ts';
 
 /** Keyed by bare JID, in the partition of the service. */
 export const ENTRIES = jsonTable<Entry>({ name: 'directory_entry', version: 1 });
+
+/** What is sought, without the `*` at its end that some clients write, and no longer than what is known. */
+export function withoutStars(text: string): string {
+  const sought = text.trim().slice(0, MAX_LENGTH);
+  let end = sought.length;
+  while (end > 0 && sought[end - 1] === '*') end--;
+  return sought.slice(0, end).trim();
+}
 
 /** Of the texts that are compared: case and accents do not count. */
 export function folded(text: string): string {
@@ -32,7 +40,7 @@ export class Directory {
    * @param sought not empty; `*` at the end of a text changes nothing.
    */
   find(sought: ReadonlyMap<Field, string>, most: number): (readonly [bare: string, entry: Entry])[] {
-    const wanted = [...sought].map(([field, text]) => [field, folded(text.replace(/\*+$/, '').trim())] as const);
+    const wanted = [...sought].map(([field, text]) => [field, folded(withoutStars(text))] as const);
     const found: (readonly [string, Entry])[] = [];
     for (const [bare, { entry, folded: known }] of this.entries) {
       if (!wanted.every(([field, text]) => known[field].startsWith(text))) continue;

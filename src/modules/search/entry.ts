@@ -7,7 +7,7 @@ export type Field = (typeof FIELDS)[number];
 export type Entry = Readonly<Record<Field, string>>;
 
 /** Of a field; the rest is cut. UTF-16 units. */
-const MAX_LENGTH = 200;
+export const MAX_LENGTH = 200;
 const VCARD = 'vcard-temp';
 
 export const ENTRY_NS = 'urn:rookery:directory:0';

@@ -12,7 +12,7 @@ import { parseJid } from '../../xmpp/jid.ts';
 import { NS } from '../../xmpp/namespaces.ts';
 import { StanzaError } from '../../xmpp/stanza-error.ts';
 import { makeStanza, type Stanza } from '../../xmpp/stanza.ts';
-import { type Directory, ENTRIES, loadDirectory } from './directory.ts';
+import { type Directory, ENTRIES, loadDirectory, withoutStars } from './directory.ts';
 import { entryElement, ENTRY_NS, entryOf, FIELDS, readEntry, type Entry, type Field } from './entry.ts';
 
 const SEARCH = 'jabber:iq:search';
@@ -149,7 +149,7 @@ function soughtInForm(x: Element): Map<Field, string> | StanzaError {
 
 /** A star alone asks for everybody, which nobody is told. */
 function addSought(sought: Map<Field, string>, field: Field, text = ''): void {
-  if (text.replace(/\*+$/, '').trim() !== '') sought.set(field, text);
+  if (withoutStars(text) !== '') sought.set(field, text);
 }
 
 function resultForm(found: readonly (readonly [string, Entry])[]): DataForm {
