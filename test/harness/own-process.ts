@@ -36,7 +36,7 @@ export interface OwnProcess {
   readonly port: number | undefined;
 }
 
-const READY_MS = 30_000;
+const READY_MS = 120_000;
 const RETRY_MS = 50;
 
 /** A server that runs. */

@@ -23,6 +23,8 @@ export interface StreamClientOptions {
   readonly log: Log;
   /** Of the stream, if it is no client's: what is received is shown as a client's would be. */
   readonly contentNs?: string;
+  /** How long to wait for what has to come; default: 4 seconds. */
+  readonly deadlineMs?: number | undefined;
   /** Lets the server finish what it is doing. */
   readonly settle: () => Promise<void>;
 }
@@ -42,6 +44,7 @@ export class StreamClient {
   private readonly log: Log;
   private readonly contentNs: string;
   private readonly settle: () => Promise<void>;
+  private readonly deadlineMs: number;
   private readonly connection: RawConnection;
   private readonly inbox: StreamEvent[] = [];
   private reader: StreamReader;
@@ -52,7 +55,8 @@ export class StreamClient {
   /** Attributes of the server's latest stream header. */
   header: Readonly<Record<string, string>> = {};
 
-  constructor(connection: RawConnection, { name, domain, captures, log, contentNs = 'jabber:client', settle }: StreamClientOptions) {
+  constructor(connection: RawConnection, { name, domain, captures, log, contentNs = 'jabber:client', settle, deadlineMs = DEADLINE_MS }: StreamClientOptions) {
+    this.deadlineMs = deadlineMs;
     this.name = name;
     this.domain = domain;
     this.captures = captures;
@@ -334,7 +338,7 @@ export class StreamClient {
     await this.settle();
     if (this.inbox.length > before) return;
     const { promise, resolve } = Promise.withResolvers<boolean>();
-    const deadline = setTimeout(() => resolve(false), DEADLINE_MS);
+    const deadline = setTimeout(() => resolve(false), this.deadlineMs);
     this.wake = () => resolve(true);
     const hasCome = await promise;
     clearTimeout(deadline);

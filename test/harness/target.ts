@@ -28,6 +28,8 @@ export interface Target extends AsyncDisposable {
   readonly isOwn: boolean;
   /** True for our implementation: it is held to our choices, too, where the RFCs leave one. Default: as `isOwn`. */
   readonly isOurs?: boolean;
+  /** How long clients wait for what has to come; default: 4 seconds. */
+  readonly deadlineMs?: number | undefined;
   connect(): Promise<RawConnection>;
   /** A connection to where external components connect, and who may; undefined where it has none. XEP-0114 */
   connectComponent?(protocol?: 'component' | 'router'): Promise<RawConnection>;

@@ -19,6 +19,7 @@ export interface TcpTargetOptions {
   readonly createCommand?: readonly string[] | undefined;
   readonly removeCommand?: readonly string[] | undefined;
   readonly isOurs?: boolean;
+  readonly deadlineMs?: number | undefined;
   /** Stops the server if this process started it. */
   readonly stop?: () => Promise<unknown>;
 }
@@ -32,6 +33,7 @@ export function tcpTarget(options: TcpTargetOptions): Target {
     domain,
     hasFakeClock: false,
     isOurs: options.isOurs ?? false,
+    deadlineMs: options.deadlineMs,
     isOwn: false,
     connect,
     ...(options.componentPort === undefined ? {} : { connectComponent: () => connectSocket({ ...options, port: options.componentPort! }) }),
