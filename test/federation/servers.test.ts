@@ -7,7 +7,7 @@ import { after, before, test } from 'node:test';
 import { Authority, hasOpenssl, type CertificateFiles } from '../harness/authority.ts';
 import type { Client } from '../harness/cast.ts';
 import { isInstalled, Line, startFederated, type Federated, type FederatedOptions, type Kind } from '../harness/federated.ts';
-import { freePort } from '../harness/own-process.ts';
+import { freePorts } from '../harness/own-process.ts';
 
 const OURS = 'capulet.test';
 const THEIRS = 'montague.test';
@@ -45,7 +45,7 @@ interface Pair extends AsyncDisposable {
 }
 
 async function startPair(kind: Kind, { isDialback, ours, theirs, hasLine = false, lines = [] }: PairOptions): Promise<Pair> {
-  const [onePort, otherPort] = [await freePort(), await freePort()];
+  const [onePort, otherPort, oneClientPort, otherClientPort] = (await freePorts(4)) as [number, number, number, number];
   const there = hasLine ? await Line.to(otherPort) : undefined;
   const back = hasLine ? await Line.to(onePort) : undefined;
   const common = { authorityFile: authority.file, isDialback };
@@ -53,6 +53,7 @@ async function startPair(kind: Kind, { isDialback, ours, theirs, hasLine = false
     ...common,
     kind: 'rookery',
     domain: OURS,
+    port: oneClientPort,
     s2sPort: onePort,
     certificate: ours,
     peer: { domain: THEIRS, port: there?.port ?? otherPort },
@@ -63,11 +64,18 @@ async function startPair(kind: Kind, { isDialback, ours, theirs, hasLine = false
     ...common,
     kind,
     domain: THEIRS,
+    port: otherClientPort,
     s2sPort: otherPort,
     certificate: theirs,
     peer: { domain: OURS, port: back?.port ?? onePort },
   };
-  const [one, other] = await Promise.all([startFederated(first), startFederated(second)]);
+  const started = await Promise.allSettled([startFederated(first), startFederated(second)]);
+  const failed = started.find(({ status }) => status === 'rejected');
+  if (failed !== undefined) {
+    for (const each of started) if (each.status === 'fulfilled') await each.value[Symbol.asyncDispose]();
+    throw (failed as PromiseRejectedResult).reason;
+  }
+  const [one, other] = started.map((each) => (each as PromiseFulfilledResult<Federated>).value) as [Federated, Federated];
   return {
     one,
     other,
@@ -81,7 +89,9 @@ async function startPair(kind: Kind, { isDialback, ours, theirs, hasLine = false
   };
 }
 
-const certificate = (from: Authority, domain: string): Promise<CertificateFiles> => from.issue({ names: [`DNS:${domain}`], uses: 'serverAuth' });
+/** As public authorities issue them: only good for servers. What ejabberd 23.01 is shown has to be good for clients, too. */
+const certificate = (from: Authority, domain: string, shownTo?: Kind): Promise<CertificateFiles> =>
+  from.issue({ names: [`DNS:${domain}`], uses: shownTo === 'ejabberd' ? 'serverAuth,clientAuth' : 'serverAuth' });
 
 async function play(pair: Pair): Promise<void> {
   const { juliet } = pair.one.cast;
@@ -105,15 +115,30 @@ async function play(pair: Pair): Promise<void> {
     [romeo, juliet],
   ] as const) {
     await asker.sends(`<presence to='${asked.bare}' type='subscribe'/>`);
-    await asked.takes('the request', ({ name, attrs }) => name === 'presence' && attrs['type'] === 'subscribe' && attrs['from'] === asker.bare);
+    await asked.takes(
+      'the request',
+      ({ name, attrs }) => name === 'presence' && attrs['type'] === 'subscribe' && attrs['from'] === asker.bare,
+    );
     await asked.sends(`<presence to='${asker.bare}' type='subscribed'/>`);
-    await asker.takes('the consent', ({ name, attrs }) => name === 'presence' && attrs['type'] === 'subscribed' && attrs['from'] === asked.bare);
-    await asker.takes('the presence', ({ name, attrs }) => name === 'presence' && attrs['type'] === undefined && attrs['from'] === asked.full);
+    await asker.takes(
+      'the consent',
+      ({ name, attrs }) => name === 'presence' && attrs['type'] === 'subscribed' && attrs['from'] === asked.bare,
+    );
+    await asker.takes(
+      'the presence',
+      ({ name, attrs }) => name === 'presence' && attrs['type'] === undefined && attrs['from'] === asked.full,
+    );
     await asked.sends('<presence><show>away</show></presence>');
-    await asker.takes('the change', ({ name, attrs, children }) => name === 'presence' && attrs['from'] === asked.full && children.length > 0);
+    await asker.takes(
+      'the change',
+      ({ name, attrs, children }) => name === 'presence' && attrs['from'] === asked.full && children.length > 0,
+    );
   }
   await romeo.disconnects();
-  await juliet.takes('that he is gone', ({ name, attrs }) => name === 'presence' && attrs['type'] === 'unavailable' && attrs['from'] === romeo.full);
+  await juliet.takes(
+    'that he is gone',
+    ({ name, attrs }) => name === 'presence' && attrs['type'] === 'unavailable' && attrs['from'] === romeo.full,
+  );
 }
 
 async function exchange(from: Client, to: Client, id: string): Promise<void> {
@@ -133,11 +158,14 @@ for (const kind of OTHERS) {
   const skip = hasAuthority ? (isInstalled(kind) ? false : `${kind} is not installed`) : 'there is no openssl';
 
   test(`with ${kind}, certificates only: SASL EXTERNAL`, { skip }, async () => {
-    const [ours, theirs] = [await certificate(authority, OURS), await certificate(authority, THEIRS)];
+    const [ours, theirs] = [await certificate(authority, OURS, kind), await certificate(authority, THEIRS)];
     await using pair = await startPair(kind, { isDialback: false, ours, theirs, hasLine: true });
     await play(pair);
     const links = await pair.one.links();
-    assert.deepEqual(new Set(links.map(({ direction, auth, tls }) => `${direction} ${auth} ${tls}`)), new Set(['in external TLSv1.3', 'out external TLSv1.3']));
+    assert.deepEqual(
+      new Set(links.map(({ direction, auth, tls }) => `${direction} ${auth} ${tls}`)),
+      new Set(['in external TLSv1.3', 'out external TLSv1.3']),
+    );
     assert.ok(kind === 'ejabberd' || links.every(({ isManaged }) => isManaged), JSON.stringify(links));
     if (kind !== 'ejabberd') await cutInTheMiddle(kind, pair); // which does no stream management between servers
   });
@@ -161,7 +189,6 @@ for (const kind of OTHERS) {
     await romeo.sends(`<message to='${juliet.full}' type='chat' id='v'><body>?</body></message>`);
     await romeo.takes('the refusal', ({ attrs }) => attrs['id'] === 'v' && attrs['type'] === 'error');
   });
-
 }
 
 /** Links are cut in the middle of traffic: nothing is lost. */
@@ -176,7 +203,8 @@ async function cutInTheMiddle(kind: Kind, pair: Pair): Promise<void> {
   const count = 300;
   for (let i = 0; i < count; i++) {
     await juliet.writes(`<message to='${romeo.full}' type='chat' id='t${i}'><body>${'x'.repeat(200)}</body></message>`);
-    if (kind === 'rookery') await romeo.writes(`<message to='${juliet.full}' type='chat' id='t${i}'><body>${'x'.repeat(200)}</body></message>`);
+    if (kind === 'rookery')
+      await romeo.writes(`<message to='${juliet.full}' type='chat' id='t${i}'><body>${'x'.repeat(200)}</body></message>`);
     if (i % 60 === 30) {
       pair.there!.cut();
       pair.back!.cut();
@@ -192,7 +220,10 @@ async function arriveInOrder(client: Client, count: number, isExact: boolean): P
   const seen = new Set<string>();
   const ids: string[] = [];
   while (seen.size < count) {
-    const { attrs } = await client.takes(`message ${seen.size} of ${count}`, ({ name, attrs: { id } }) => name === 'message' && (id?.startsWith('t') ?? false));
+    const { attrs } = await client.takes(
+      `message ${seen.size} of ${count}`,
+      ({ name, attrs: { id } }) => name === 'message' && (id?.startsWith('t') ?? false),
+    );
     assert.notEqual(attrs['type'], 'error');
     if (!seen.has(attrs['id']!)) ids.push(attrs['id']!);
     else assert.ok(!isExact, `${attrs['id']} came twice`);

@@ -42,7 +42,20 @@ export class Authority implements AsyncDisposable {
     const extensions = join(directory, 'ca.ext');
     await writeFile(extensions, 'basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\nsubjectKeyIdentifier=hash\n');
     const at = (name: string): string => join(directory, name);
-    await run('openssl', ['x509', '-req', '-in', at('ca.csr'), '-signkey', at('ca.key'), '-days', '2', '-extfile', extensions, '-out', at('ca.pem')]);
+    await run('openssl', [
+      'x509',
+      '-req',
+      '-in',
+      at('ca.csr'),
+      '-signkey',
+      at('ca.key'),
+      '-days',
+      '2',
+      '-extfile',
+      extensions,
+      '-out',
+      at('ca.pem'),
+    ]);
     return authority;
   }
 

@@ -328,7 +328,15 @@ export class Cast {
     const connection = await this.target.connectComponent();
     const { captured: captures, log } = this;
     const contentNs = 'jabber:component:accept';
-    const stream = new StreamClient(connection, { name: domain, domain, captures, log, contentNs, deadlineMs: this.target.deadlineMs, settle: () => this.target.settle() });
+    const stream = new StreamClient(connection, {
+      name: domain,
+      domain,
+      captures,
+      log,
+      contentNs,
+      deadlineMs: this.target.deadlineMs,
+      settle: () => this.target.settle(),
+    });
     this.streams.push(stream);
     return stream;
   }
@@ -398,7 +406,14 @@ export class Cast {
   async openStream(name: string): Promise<StreamClient> {
     const connection: RawConnection = await this.target.connect();
     const { domain, captured: captures, log } = this;
-    const stream = new StreamClient(connection, { name, domain, captures, log, deadlineMs: this.target.deadlineMs, settle: () => this.target.settle() });
+    const stream = new StreamClient(connection, {
+      name,
+      domain,
+      captures,
+      log,
+      deadlineMs: this.target.deadlineMs,
+      settle: () => this.target.settle(),
+    });
     this.streams.push(stream);
     return stream;
   }

@@ -10,7 +10,7 @@ import { controlPath } from '../../src/control/protocol.ts';
 import type { LinkStatus } from '../../src/core/links.ts';
 import type { CertificateFiles } from './authority.ts';
 import { Cast, withNames, type CastOfClients } from './cast.ts';
-import { freePort, serverDirectory, startProcess } from './own-process.ts';
+import { serverDirectory, startProcess } from './own-process.ts';
 import { tcpTarget } from './tcp-target.ts';
 
 export type Kind = 'rookery' | 'prosody' | 'ejabberd';
@@ -23,6 +23,8 @@ export function isInstalled(kind: Kind): boolean {
 export interface FederatedOptions {
   readonly kind: Kind;
   readonly domain: string;
+  /** Of clients. */
+  readonly port: number;
   readonly s2sPort: number;
   readonly peer: { readonly domain: string; readonly port: number };
   readonly certificate: CertificateFiles;
@@ -49,10 +51,12 @@ const DEADLINE_MS = 30_000;
 
 export async function startFederated(options: FederatedOptions): Promise<Federated> {
   const directory = await serverDirectory(options.kind);
-  const port = await freePort();
+  const { port } = options;
   const start = { rookery, prosody, ejabberd }[options.kind];
   const { stop } = await startProcess({ ...(await start(directory, port, options)), directory, port });
-  const cast = withNames(new Cast(tcpTarget({ host: '127.0.0.1', port, domain: options.domain, isOurs: options.kind === 'rookery', deadlineMs: DEADLINE_MS })));
+  const cast = withNames(
+    new Cast(tcpTarget({ host: '127.0.0.1', port, domain: options.domain, isOurs: options.kind === 'rookery', deadlineMs: DEADLINE_MS })),
+  );
   return {
     domain: options.domain,
     cast,
@@ -129,7 +133,19 @@ async function prosody(directory: string, port: number, options: FederatedOption
   await mkdir(join(directory, 'plugins'));
   await writeFile(join(directory, 'plugins', 'mod_s2s_hosts.lua'), PROSODY_OVERRIDE);
   const file = join(directory, 'prosody.cfg.lua');
-  const modules = ['disco', 'roster', 'saslauth', 'tls', 's2s_auth_certs', 'carbons', 'version', 'ping', 'register', 'user_account_management', 'offline'];
+  const modules = [
+    'disco',
+    'roster',
+    'saslauth',
+    'tls',
+    's2s_auth_certs',
+    'carbons',
+    'version',
+    'ping',
+    'register',
+    'user_account_management',
+    'offline',
+  ];
   modules.push('register_ibr', 'presence', 'message', 'iq', 'c2s', 's2s', 's2s_hosts');
   if (isDialback) modules.push('dialback');
   if (hasManagement) modules.push('smacks');
@@ -165,11 +181,21 @@ VirtualHost "${domain}"
   return { command: 'prosody', args: ['--config', file, '-F'] };
 }
 
+/** ejabberd asks the C library for addresses, but its links may have a say of their own (`resolve/2`): they are given one. */
+function ejabberdOverride(port: number): string {
+  return `
+    M = ejabberd_s2s_out,
+    {ok, {_, [{abstract_code, {_, Forms}}]}} = beam_lib:chunks(code:which(M), [abstract_code]),
+    {ok, Tokens, _} = erl_scan:string("resolve(_Host, _State) -> [{{127,0,0,1}, ${port}, false}]."),
+    {ok, Resolve} = erl_parse:parse_form(Tokens),
+    {Head, Functions} = lists:splitwith(fun(Form) -> element(1, Form) =/= function end, Forms),
+    {ok, M, Binary} = compile:forms(Head ++ [{attribute, 1, export, [{resolve, 2}]}, Resolve | Functions], []),
+    {module, M} = code:load_binary(M, "with resolve/2", Binary).`;
+}
+
 async function ejabberd(directory: string, port: number, options: FederatedOptions): Promise<Command> {
   const { domain, s2sPort, peer, certificate, authorityFile, isDialback } = options;
   const file = join(directory, 'ejabberd.yml');
-  // Erlang's own file of hosts in place of name servers; without records of services, all other servers are at that port.
-  await writeFile(join(directory, 'inetrc'), `{lookup,[file]}.\n{resolv_conf,""}.\n{hosts_file,""}.\n{host,{127,0,0,1},["${peer.domain}"]}.\n`);
   await writeFile(
     file,
     `
@@ -178,10 +204,6 @@ loglevel: ${process.env['FEDERATION_OUTPUT'] === undefined ? 'warning' : 'debug'
 certfiles: ["${certificate.bothFile}"]
 ca_file: "${authorityFile}"
 s2s_use_starttls: required
-outgoing_s2s_port: ${peer.port}
-outgoing_s2s_families: [ipv4]
-s2s_dns_timeout: 1
-s2s_dns_retries: 0
 listen:
   - { port: ${port}, ip: "127.0.0.1", module: ejabberd_c2s, starttls: false, max_stanza_size: 262144, access: c2s }
   - { port: ${s2sPort}, ip: "127.0.0.1", module: ejabberd_s2s_in, max_stanza_size: 262144 }
@@ -207,15 +229,27 @@ modules:
   mod_version: { show_os: false }
 ${isDialback ? '  mod_s2s_dialback: {}\n' : ''}`,
   );
-  const libraries = ['/usr/lib/*/ejabberd-*/ebin', '/usr/lib/erlang/lib/*/ebin', '/usr/lib/*-linux-*/*/ebin'].flatMap((pattern) => globSync(pattern));
+  const libraries = ['/usr/lib/*/ejabberd-*/ebin', '/usr/lib/erlang/lib/*/ebin', '/usr/lib/*-linux-*/*/ebin'].flatMap((pattern) =>
+    globSync(pattern),
+  );
   return {
     command: 'erl',
-    args: ['-noinput', '-pa', ...libraries, '-mnesia', 'dir', `"${directory}/mnesia"`, '-s', 'ejabberd'],
+    args: [
+      '-noinput',
+      '-pa',
+      ...libraries,
+      '-eval',
+      ejabberdOverride(peer.port),
+      '-mnesia',
+      'dir',
+      `"${directory}/mnesia"`,
+      '-s',
+      'ejabberd',
+    ],
     env: {
       EJABBERD_CONFIG_PATH: file,
       EJABBERD_LOG_PATH: join(directory, 'ejabberd.log'),
       ERL_CRASH_DUMP: join(directory, 'erl_crash.dump'),
-      ERL_INETRC: join(directory, 'inetrc'),
     },
   };
 }

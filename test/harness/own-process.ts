@@ -20,6 +20,15 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
+/** Several, each another one. */
+export async function freePorts(count: number): Promise<number[]> {
+  const servers = Array.from({ length: count }, () => createServer());
+  await Promise.all(servers.map((server) => new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))));
+  const ports = servers.map((server) => (server.address() as { port: number }).port);
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports;
+}
+
 /** A new directory that the server may write to. */
 export async function serverDirectory(name: string): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), `rookery-${name}-`));

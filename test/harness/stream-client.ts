@@ -55,7 +55,10 @@ export class StreamClient {
   /** Attributes of the server's latest stream header. */
   header: Readonly<Record<string, string>> = {};
 
-  constructor(connection: RawConnection, { name, domain, captures, log, contentNs = 'jabber:client', settle, deadlineMs = DEADLINE_MS }: StreamClientOptions) {
+  constructor(
+    connection: RawConnection,
+    { name, domain, captures, log, contentNs = 'jabber:client', settle, deadlineMs = DEADLINE_MS }: StreamClientOptions,
+  ) {
     this.deadlineMs = deadlineMs;
     this.name = name;
     this.domain = domain;

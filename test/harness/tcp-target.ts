@@ -27,7 +27,7 @@ export interface TcpTargetOptions {
 const run = promisify(execFile);
 
 export function tcpTarget(options: TcpTargetOptions): Target {
-  const { domain } = options;
+  const { domain, deadlineMs } = options;
   const connect = () => connectSocket(options);
   return {
     domain,
@@ -38,11 +38,11 @@ export function tcpTarget(options: TcpTargetOptions): Target {
     connect,
     ...(options.componentPort === undefined ? {} : { connectComponent: () => connectSocket({ ...options, port: options.componentPort! }) }),
     async createAccount(user, password) {
-      if (options.createCommand === undefined) await registerInBand(await connect(), { domain, user, password });
+      if (options.createCommand === undefined) await registerInBand(await connect(), { domain, deadlineMs, user, password });
       else await runCommand(options.createCommand, { user, domain, password });
     },
     async removeAccount(user, password) {
-      if (options.removeCommand === undefined) await removeInBand(await connect(), { domain, user, password });
+      if (options.removeCommand === undefined) await removeInBand(await connect(), { domain, deadlineMs, user, password });
       else await runCommand(options.removeCommand, { user, domain, password });
     },
     settle: () => Promise.resolve(),
@@ -53,6 +53,7 @@ export function tcpTarget(options: TcpTargetOptions): Target {
 
 interface Account {
   readonly domain: string;
+  readonly deadlineMs?: number | undefined;
   readonly user: string;
   readonly password: string;
 }
@@ -62,12 +63,20 @@ async function runCommand(command: readonly string[], account: Record<string, st
   await run(file!, args);
 }
 
-function clientFor(connection: RawConnection, domain: string): StreamClient {
-  return new StreamClient(connection, { name: 'registration', domain, captures: new Map(), log: [], settle: () => Promise.resolve() });
+function clientFor(connection: RawConnection, { domain, deadlineMs }: Account): StreamClient {
+  return new StreamClient(connection, {
+    name: 'registration',
+    domain,
+    deadlineMs,
+    captures: new Map(),
+    log: [],
+    settle: () => Promise.resolve(),
+  });
 }
 
-async function registerInBand(connection: RawConnection, { domain, user, password }: Account): Promise<void> {
-  const client = clientFor(connection, domain);
+async function registerInBand(connection: RawConnection, account: Account): Promise<void> {
+  const { user, password } = account;
+  const client = clientFor(connection, account);
   await client.beginsStream();
   await client.sends(
     `<iq type='set' id='r1'><query xmlns='jabber:iq:register'><username>${user}</username><password>${password}</password></query></iq>`,
@@ -76,8 +85,9 @@ async function registerInBand(connection: RawConnection, { domain, user, passwor
   client.discard();
 }
 
-async function removeInBand(connection: RawConnection, { domain, user, password }: Account): Promise<void> {
-  const client = clientFor(connection, domain);
+async function removeInBand(connection: RawConnection, account: Account): Promise<void> {
+  const { user, password } = account;
+  const client = clientFor(connection, account);
   await client.logsIn({ local: user, password });
   await client.binds();
   await client.sends(`<iq type='set' id='r2'><query xmlns='jabber:iq:register'><remove/></query></iq>`);
