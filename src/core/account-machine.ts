@@ -182,6 +182,9 @@ function active(account: Account, event: AccountEvent, turn: Turn<AccountMessage
     case 'wake':
       account.host.hooks.emit('woken', account);
       break;
+    case 'component_bound':
+      account.host.hooks.emit('component_bound', account, event.domain);
+      break;
     case 'sm_enable':
       enable(account, event);
       break;
@@ -394,6 +397,7 @@ function absent(account: Account, event: AccountEvent): AccountState {
     case 'forwarded':
     case 'forward_gap':
     case 'wake':
+    case 'component_bound':
     case 'sm_ack':
     case 'sm_request':
     case 'client_state':

@@ -121,6 +121,8 @@ export interface Services {
   readonly askAccount: (bare: BareJid, request: (replyTo: ReplyTo) => Message) => Promise<unknown>;
   /** Commands, for whoever carries them. */
   readonly commands: CommandPort;
+  /** Whether an external component is connected, to any worker. XEP-0114 */
+  readonly hasComponent?: (domain: string) => boolean;
   /** Services beside the virtual hosts that are there now, e.g. external components. */
   readonly listedServices?: () => readonly { readonly domain: string; readonly title: string | undefined }[];
   /** Milliseconds since the epoch. */

@@ -83,6 +83,10 @@ export interface EventHooks {
   vcard_changed: (account: AccountContext, vcard: Element, picture: Picture | undefined) => void;
   /** A segment of the account's log is complete: time to see what may go. */
   segment_closed: (account: AccountContext) => void;
+  /** An external component came, of which `ModuleSpec.watches` wanted to hear. XEP-0356 §9 */
+  component_bound: (account: AccountContext, domain: string) => void;
+  /** An item of the account's roster was set or removed; `xml` is the `<item/>` of the push. RFC 6121 §2.1.6 */
+  roster_changed: (account: AccountContext, ver: string, xml: string) => void;
   /** Somebody has woken the account, though nothing has come for it: time to see what may go. */
   woken: (account: AccountContext) => void;
   /** The account was created just now. */

@@ -4,6 +4,7 @@ import { parseJid, type Jid } from '../xmpp/jid.ts';
 import type { AccountContext, HostContext, Services } from './context.ts';
 import type { Direction } from '../log/entry.ts';
 import type { TrimPolicy } from '../log/trim.ts';
+import type { StanzaError } from '../xmpp/stanza-error.ts';
 import type { Stanza } from '../xmpp/stanza.ts';
 import type { ServiceDomain } from './service.ts';
 import { CORE } from './core-hooks.ts';
@@ -107,6 +108,15 @@ export class Host {
       if (outcome !== undefined) return outcome;
     }
     return undefined;
+  }
+
+  /** Whether somebody else may ask what only an account's owner may; see `ModuleSpec.admits`. */
+  admits(request: Stanza): boolean | StanzaError {
+    for (const { admits } of this.modules) {
+      const verdict = admits?.(this, request) ?? false;
+      if (verdict !== false) return verdict;
+    }
+    return false;
   }
 
   /** What of its accounts' logs is kept. */

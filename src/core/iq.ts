@@ -29,8 +29,11 @@ export function answerIq(
 ): StanzaError | undefined {
   if (handler === undefined) return new StanzaError('service-unavailable'); // RFC 6120 §8.4
   if (handler.to === 'account' && handler.from !== 'anyone' && stanza.from.bare !== account.bare) {
-    reply(account, stanza, refusalFor(stanza, handler)); // says nothing about the account to strangers
-    return undefined;
+    const verdict = account.host.admits(stanza);
+    if (verdict !== true) {
+      reply(account, stanza, verdict === false ? refusalFor(stanza, handler) : verdict); // says nothing about the account to strangers
+      return undefined;
+    }
   }
   if (account.unanswered.size >= MAX_UNANSWERED) return new StanzaError('resource-constraint');
   replySoon(account, stanza, handler.run(new IqRequest(stanza, session), account));

@@ -178,6 +178,12 @@ export interface Wake {
   readonly kind: 'wake';
 }
 
+/** An external component came that a module waits for. */
+export interface ComponentBound {
+  readonly kind: 'component_bound';
+  readonly domain: string;
+}
+
 /** Stream management for a session that has just begun or goes on without resumption. Answer: SmAnswer. XEP-0198 §3 */
 export interface SmEnable {
   readonly kind: 'sm_enable';
@@ -508,6 +514,7 @@ export type AccountMessage =
   | Forwarded
   | ForwardGap
   | Wake
+  | ComponentBound
   | SmEnable
   | SmAck
   | SmRequest

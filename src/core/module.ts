@@ -150,6 +150,16 @@ export interface BindFeature {
   readonly run: (account: AccountContext, session: Session, payload: Element) => Element | undefined;
 }
 
+/** What is said in the name of a host and of its accounts by somebody else. */
+export interface NestedInfo {
+  readonly server: readonly DiscoInfo[];
+  readonly account: readonly DiscoInfo[];
+  /** Namespaces of which nothing else is said. */
+  readonly replaced: readonly string[];
+  /** Grows with every change. */
+  readonly version: number;
+}
+
 /** XEP-0030 identity. */
 export interface Identity {
   readonly category: string;
@@ -226,6 +236,12 @@ export interface ModuleSpec<C = unknown> {
    * the host on the other workers is to see it, too. Undefined: not its business.
    */
   readonly toHost?: (stanza: Stanza, context: HostContext) => 'taken' | 'everywhere' | undefined;
+  /** Whether somebody who is not the owner of an account may ask what only owners may. An error says that he is known, and may not. */
+  readonly admits?: (host: Host, request: Stanza) => boolean | StanzaError;
+  /** Whether accounts with sessions are to be told (`component_bound`) when that component comes. */
+  readonly watches?: (host: Host, domain: string) => boolean;
+  /** What others add to, or replace in, what the host and its accounts say of themselves. XEP-0355 §7.2 */
+  readonly nestedInfo?: (host: Host) => NestedInfo;
   /** An external component is there: once on each worker, first on that of its connection (`isLocal`). XEP-0114 */
   readonly componentBound?: (domain: string, isLocal: boolean, context: HostContext) => void;
   readonly hooks?: ModuleHooks;

@@ -4,7 +4,7 @@ import { domain } from '../config/types.ts';
 import type { AccountContext, HostContext } from '../core/context.ts';
 import type { Host } from '../core/host.ts';
 import type { ServiceContext } from '../core/service.ts';
-import { defineModule, type DiscoItem, type IqAnswer, type IqRequest, type ServerNodes } from '../core/module.ts';
+import { defineModule, type DiscoItem, type IqAnswer, type IqRequest, type NestedInfo, type ServerNodes } from '../core/module.ts';
 import { el, type Element } from '../xml/element.ts';
 import { capsVer, discoInfoElement, type Caps, type DiscoInfo } from '../xmpp/caps.ts';
 import { formTypeField, type DataForm } from '../xmpp/data-form.ts';
@@ -61,22 +61,42 @@ const disco = defineModule({
 });
 export default disco;
 
-const infos = new WeakMap<Host, { readonly info: DiscoInfo; readonly caps: Caps }>();
+const infos = new WeakMap<Host, { readonly info: DiscoInfo; readonly caps: Caps; readonly version: number }>();
 
-/** What the host says of itself, and the hash of it; worked out once, since modules are fixed when the host starts. */
+/** What the host says of itself, and the hash of it; worked out again only when what others say in its name has changed. */
 export function hostInfo(host: Host): { readonly info: DiscoInfo; readonly caps: Caps } {
   let known = infos.get(host);
-  if (known === undefined) {
+  const nested = nestedIn(host);
+  const version = nested.reduce((sum, each) => sum + each.version, 0);
+  if (known === undefined || known.version !== version) {
     const { name } = host.moduleConfig(disco);
-    const info: DiscoInfo = {
+    const own: DiscoInfo = {
       identities: [{ category: 'server', type: 'im', name }, ...host.identities()],
       features: host.features(),
       forms: [...contactForm(host), ...host.modules.flatMap(({ serverForms }) => serverForms?.(host) ?? [])],
     };
-    known = { info, caps: { node: CAPS_NODE, ver: capsVer(info), hash: 'sha-1' } };
+    const info = withNested(own, nested, 'server');
+    known = { info, caps: { node: CAPS_NODE, ver: capsVer(info), hash: 'sha-1' }, version };
     infos.set(host, known);
   }
   return known;
+}
+
+function nestedIn(host: Host): NestedInfo[] {
+  return host.modules.flatMap(({ nestedInfo }) => nestedInfo?.(host) ?? []);
+}
+
+/** Features of a namespace that somebody else serves are his to tell. XEP-0355 §7.2.1 */
+function withNested({ identities, features, forms }: DiscoInfo, nested: readonly NestedInfo[], of: 'server' | 'account'): DiscoInfo {
+  if (nested.length === 0) return { identities, features, forms };
+  const replaced = nested.flatMap((each) => each.replaced);
+  const isReplaced = (feature: string): boolean => replaced.some((ns) => feature === ns || feature.startsWith(`${ns}#`));
+  const added = nested.flatMap((each) => each[of]);
+  return {
+    identities: [...identities, ...added.flatMap((each) => each.identities)],
+    features: [...new Set([...features.filter((each) => !isReplaced(each)), ...added.flatMap((each) => each.features)])].sort(),
+    forms: [...forms, ...added.flatMap((each) => each.forms)],
+  };
 }
 
 /** XEP-0157 §3 */
@@ -172,7 +192,7 @@ function accountInfo({ payload, from }: IqRequest, account: AccountContext): IqA
   if (node !== undefined) return new StanzaError('item-not-found');
   const { host, isTemporary } = account;
   const identities = [{ category: 'account', type: isTemporary ? 'anonymous' : 'registered' }, ...host.accountIdentities()];
-  return discoInfoElement({ identities, features: host.accountFeatures(), forms: [] });
+  return discoInfoElement(withNested({ identities, features: host.accountFeatures(), forms: [] }, nestedIn(host), 'account'));
 }
 
 /** §4.1: the available resources; §8 rule 2. */

@@ -12,6 +12,7 @@ import carbons from './carbons.ts';
 import clientState from './client-state.ts';
 import clients from './clients.ts';
 import dataPolicy from './data-policy.ts';
+import delegation from './delegation.ts';
 import disco from './disco.ts';
 import externalServices from './external-services.ts';
 import invites from './invites/index.ts';
@@ -26,6 +27,7 @@ import ping from './ping.ts';
 import presence from './presence/index.ts';
 import privacy from './privacy/index.ts';
 import privacyLists from './privacy-lists.ts';
+import privilege from './privilege.ts';
 import privateStorage from './private-storage.ts';
 import push from './push/index.ts';
 import pubsub from './pubsub/index.ts';
@@ -44,6 +46,7 @@ import version from './version.ts';
 export const MODULES = [
   privacy, // first: XEP-0016 §2.2
   strangers,
+  delegation, // what a component serves nobody else is to answer
   carbons, // what it strips nobody else is to see
   archive,
   roster,
@@ -51,6 +54,7 @@ export const MODULES = [
   multicast, // before what takes presence to the server for presence to one
   invites, // before presence, which would show every request to the user
   presence,
+  privilege,
   retraction,
   offline,
   clientState,

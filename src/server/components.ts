@@ -11,7 +11,7 @@ import type { Config } from '../config/config.ts';
 import type { ComponentConfig } from '../config/components.ts';
 import type { CoreLog } from '../core/context.ts';
 import type { Host } from '../core/host.ts';
-import type { CloseStream } from '../core/messages.ts';
+import type { CloseStream, ComponentBound } from '../core/messages.ts';
 import type { Outbox, Router } from '../core/router.ts';
 import type { ActorRef, AnyMachine, MailboxLimits } from '../kernel/actor.ts';
 import type { Kernel } from '../kernel/kernel.ts';
@@ -30,6 +30,8 @@ export interface ComponentsOptions {
   readonly now: () => number;
   readonly onAuthenticated: (transport: Transport) => void;
   readonly onLoginFailed: (transport: Transport) => void;
+  /** Bare JIDs of the accounts that live here and have sessions. */
+  readonly sessionOwners: ReadonlySet<string>;
 }
 
 export class Components {
@@ -114,6 +116,10 @@ export class Components {
     return rows;
   }
 
+  has(domain: string): boolean {
+    return this.bindings.has(domain);
+  }
+
   /** Domains of components that are connected to any worker, for service discovery. */
   listed(): { readonly domain: string; readonly title: string | undefined }[] {
     return Object.values(this.environment.config.components).flatMap(({ name, domains, title, isListed }) =>
@@ -148,11 +154,20 @@ export class Components {
     return settings?.offline === 'queue' ? settings.queueMs : undefined;
   }
 
+  private tellAccounts(host: string, domains: readonly string[], outbox: Outbox): void {
+    for (const owner of this.options.sessionOwners) {
+      if (!owner.endsWith(`@${host}`)) continue;
+      for (const domain of domains) outbox.sendTo('account', owner, { kind: 'component_bound', domain } as ComponentBound);
+    }
+  }
+
   private componentBound(names: readonly string[], isLocal: boolean, outbox: Outbox, now: number): void {
     const { router, hosts } = this.options;
     for (const host of hosts.values()) {
       const context = { host, now, route: (stanza: Stanza) => void router.route(stanza, outbox) };
       for (const { componentBound } of host.modules) for (const name of names) componentBound?.(name, isLocal, context);
+      const watched = names.filter((name) => host.modules.some(({ watches }) => watches?.(host, name) === true));
+      if (watched.length > 0) this.tellAccounts(host.domain, watched, outbox);
     }
   }
 }

@@ -110,6 +110,7 @@ export class Runtime {
       secret: options.secret,
       commands: options.commands,
       now,
+      hasComponent: (domain) => this.components.has(domain),
       listedServices: () => this.components.listed(),
       askAccount: (bare, request) => this.askAccount(bare, request),
     };
@@ -150,6 +151,7 @@ export class Runtime {
       now,
       onAuthenticated: (transport) => onAuthenticated?.(transport),
       onLoginFailed: (transport) => onLoginFailed?.(transport),
+      sessionOwners: this.census.owners,
     });
     this.addOperation(componentRows(() => this.components.rows()));
     for (const operation of [LIST_LINKS, CLOSE_LINKS, CHECK_LINK]) this.addOperation(operation);

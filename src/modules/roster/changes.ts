@@ -100,6 +100,7 @@ function noteChange(account: AccountContext, contact: BareJid): number {
 
 /** RFC 6121 §2.1.6: to all interested resources. */
 function push(account: AccountContext, version: number, item: string): void {
+  account.host.hooks.emit('roster_changed', account, versionText(version), item);
   let stanza: Stanza | undefined;
   for (const session of account.sessions) {
     if (!session.isInterested) continue;

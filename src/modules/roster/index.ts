@@ -20,7 +20,7 @@ import { readRosterSet } from './roster-set.ts';
 export { dropRequest, hasRoomFor, rosterOf, saveItem, saveRequest } from './changes.ts';
 export { sendUnavailable } from './ending.ts';
 export { shareContacts } from './shared-changes.ts';
-export { blankItem, type RosterItem } from './item.ts';
+export { blankItem, NS_ROSTER, type RosterItem } from './item.ts';
 export { ROSTER_LIST, type ListedContact } from './operations.ts';
 export { areRequestsFull, requestStanza } from './request.ts';
 export type { Roster } from './roster.ts';
