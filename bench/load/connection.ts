@@ -10,6 +10,8 @@ export interface Target {
   readonly host: string;
   readonly port: number;
   readonly domain: string;
+  /** Where external components connect; undefined: nobody has said. */
+  readonly componentPort?: number | undefined;
   readonly security?: Security;
 }
 

@@ -25,6 +25,12 @@ export const PLAN: readonly Entry[] = [
   { title: 'login, SCRAM-SHA-1, STARTTLS', scenario: 'login', options: { mechanism: 'SCRAM-SHA-1', security: 'starttls' } },
   { title: 'chat at 5,000/s', scenario: 'chat-rate', options: { rate: 5_000 } },
   { title: 'chat at 10,000/s', scenario: 'chat-rate', options: { rate: 10_000 } },
+  {
+    title: 'component, echo',
+    scenario: 'component',
+    options: { users: 100, window: 4 },
+    suits: ({ server }) => server !== 'jabberd2',
+  },
   { title: 'register', scenario: 'register', options: {}, isExtra: true },
   { title: 'login, 20 contacts online', scenario: 'contacts', options: {} },
   { title: 'roster set', scenario: 'roster', options: {} },

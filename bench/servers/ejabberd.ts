@@ -2,11 +2,20 @@
 import { globSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { ECHO } from '../load/scenarios/component.ts';
 import type { ServerOptions } from './options.ts';
 import type { Setup } from './process.ts';
 
+const componentListener = (port: number): string => `  - port: ${port}
+    ip: "127.0.0.1"
+    module: ejabberd_service
+    hosts:
+      "${ECHO.domain}": { password: "${ECHO.secret}" }
+`;
+
 /** Modules: the features that Rookery has, too. No shaper, no limits on one address. */
-export async function ejabberd(directory: string, port: number, { hasArchive, archiveStore, certificate }: ServerOptions): Promise<Setup> {
+export async function ejabberd(directory: string, port: number, options: ServerOptions): Promise<Setup> {
+  const { hasArchive, archiveStore, certificate, componentPort } = options;
   const file = join(directory, 'ejabberd.yml');
   const isSqlite = hasArchive && archiveStore === 'sqlite';
   await writeFile(
@@ -25,7 +34,7 @@ listen:
     backlog: 4096
     max_stanza_size: 262144
     access: c2s
-auth_method: internal
+${componentPort === undefined ? '' : componentListener(componentPort)}auth_method: internal
 auth_password_format: scram
 disable_sasl_mechanisms: ["X-OAUTH2"]
 registration_timeout: infinity

@@ -37,9 +37,10 @@ export async function prepareServer(
 ): Promise<Prepared> {
   const directory = await serverDirectory(`${purpose}-${name}`);
   const port = await freePort();
+  const componentPort = await freePort();
   const certificate = options.offersTls === true && name !== 'rookery' ? await makeCertificate(directory) : undefined;
-  const setup = await SETUPS[name](directory, port, { ...options, certificate });
-  return { directory, setup, target: { host: '127.0.0.1', port, domain: 'localhost' } };
+  const setup = await SETUPS[name](directory, port, { ...options, certificate, componentPort });
+  return { directory, setup, target: { host: '127.0.0.1', port, domain: 'localhost', componentPort } };
 }
 
 async function makeCertificate(directory: string): Promise<Certificate> {

@@ -1,6 +1,8 @@
 /** What can be asked of any server that is started for a drill or a table. */
 export interface ServerOptions {
   readonly hasArchive: boolean;
+  /** Where the component of the scenario `component` connects. */
+  readonly componentPort?: number | undefined;
   /** ejabberd: where its archive is. */
   readonly archiveStore?: 'mnesia' | 'sqlite' | undefined;
   /** TLS is offered with it, never required. Rookery makes its own. */

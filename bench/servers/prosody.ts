@@ -1,6 +1,7 @@
 /** The installed Prosody with its own storage. Checked with 0.12.3. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { ECHO } from '../load/scenarios/component.ts';
 import type { ServerOptions } from './options.ts';
 import type { Setup } from './process.ts';
 
@@ -25,7 +26,7 @@ const MODULES = [
   'c2s',
 ];
 
-export async function prosody(directory: string, port: number, { hasArchive, certificate }: ServerOptions): Promise<Setup> {
+export async function prosody(directory: string, port: number, { hasArchive, certificate, componentPort }: ServerOptions): Promise<Setup> {
   const file = join(directory, 'prosody.cfg.lua');
   const modules = hasArchive ? [...MODULES, 'mam'] : MODULES;
   const ssl = certificate === undefined ? '' : `ssl = { key = "${certificate.keyFile}"; certificate = "${certificate.certificateFile}" }`;
@@ -39,6 +40,7 @@ interfaces = { "127.0.0.1" }
 c2s_ports = { ${port} }
 c2s_direct_tls_ports = {}
 s2s_ports = {}
+${componentPort === undefined ? '' : `component_ports = { ${componentPort} }\ncomponent_interface = "127.0.0.1"`}
 http_ports = {}
 https_ports = {}
 modules_enabled = { ${modules.map((name) => `"${name}"`).join(', ')} }
@@ -58,6 +60,7 @@ archive_expires_after = "never"
 limits = {}
 ${ssl}
 VirtualHost "localhost"
+${componentPort === undefined ? '' : `Component "${ECHO.domain}"\n  component_secret = "${ECHO.secret}"`}
 `,
   );
   return { commands: [{ program: 'prosody', args: ['--config', file, '-F'], env: {} }] };

@@ -3,6 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { callControl } from '../../src/control/client.ts';
 import { controlPath } from '../../src/control/protocol.ts';
+import { ECHO } from '../load/scenarios/component.ts';
 import type { ServerOptions } from './options.ts';
 import type { Setup } from './process.ts';
 
@@ -11,9 +12,13 @@ const OPEN = { ROOKERY_REGISTRATION: 'open', ROOKERY_REGISTRATION_RATE: '1000000
 
 /** Limits on connections are for peers that mean harm; here one address has all clients. */
 export async function rookery(directory: string, port: number, options: ServerOptions): Promise<Setup> {
-  const { binary, mode, isOpen = false, settings } = options;
+  const { binary, mode, isOpen = false, settings, componentPort } = options;
   const file = join(directory, 'rookery.toml');
-  if (isOpen) await writeFile(file, '[modules.registration]\nhost_rate = "1000000/1s"\n');
+  const sections = [
+    ...(isOpen ? ['[modules.registration]', 'host_rate = "1000000/1s"'] : []),
+    ...(componentPort === undefined ? [] : [`[components."${ECHO.domain}"]`, `secret = "${ECHO.secret}"`]),
+  ];
+  await writeFile(file, `${sections.join('\n')}\n`);
   const main = resolve(import.meta.dirname, '../../src/main.ts');
   const command = {
     program: binary === undefined ? process.execPath : resolve(binary),
@@ -34,7 +39,9 @@ export async function rookery(directory: string, port: number, options: ServerOp
       ROOKERY_WORKERS: '2',
       ROOKERY_LOG_LEVEL: 'warn',
       ROOKERY_LOG_FORMAT: 'json',
-      ...(isOpen ? { ROOKERY_CONFIG: file, ...OPEN } : {}),
+      ROOKERY_CONFIG: file,
+      ...(componentPort === undefined ? {} : { ROOKERY_COMPONENT_PORT: String(componentPort) }),
+      ...(isOpen ? OPEN : {}),
       ...(mode === undefined ? {} : { ROOKERY_DRILL: mode }),
       ...settings,
     },

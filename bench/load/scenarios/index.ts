@@ -3,6 +3,7 @@ import type { Scenario } from '../scenario.ts';
 import { archive } from './archive.ts';
 import { chat } from './chat.ts';
 import { chatRate } from './chat-rate.ts';
+import { component } from './component.ts';
 import { contacts } from './contacts.ts';
 import { idle } from './idle.ts';
 import { login } from './login.ts';
@@ -20,6 +21,7 @@ export const SCENARIOS: readonly Scenario[] = [
   idle,
   chat,
   chatRate,
+  component,
   roster,
   presenceBroadcast,
   presenceStorm,
