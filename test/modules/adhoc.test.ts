@@ -37,10 +37,8 @@ transcript('XEP-0050 §2.2: the list of commands is a node with an identity', as
 transcript('XEP-0050 §2.2: everybody is listed the commands he may run', { onlyOurs: 'its own commands' }, async ({ romeo, escalus }) => {
   const ofUser = await listed(romeo);
   const ofAdmin = await listed(escalus);
-  assert.deepEqual(
-    ofUser.toSorted(),
-    ['me-kick', 'me-passwd', 'me-sessions'].map((word) => `${OURS}#${word}`),
-  );
+  for (const word of ['me-kick', 'me-passwd', 'me-sessions']) assert.ok(ofUser.includes(`${OURS}#${word}`), word);
+  for (const node of ofUser) assert.ok(node.startsWith(`${OURS}#me-`), node);
   assert.ok(ofUser.every((node) => ofAdmin.includes(node)));
   assert.ok(ofAdmin.includes(LIST) && ofAdmin.includes('http://jabber.org/protocol/admin#add-user'));
   assert.equal(new Set(ofAdmin).size, ofAdmin.length, 'each node once');
