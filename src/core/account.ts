@@ -46,6 +46,7 @@ import { withoutOwnDelay, withoutOwnIds } from './server-owned.ts';
 import type { FailureCondition } from './salvage.ts';
 import { sessionRow, SESSIONS, TAKEN, type EndedRow } from './session-rows.ts';
 import type { Session } from './session.ts';
+import { NOTHING } from './small-list.ts';
 import { detach } from './stream-management.ts';
 import { Unsettled } from './unsettled.ts';
 
@@ -258,23 +259,24 @@ export class Account implements AccountContext {
       this.returnError(message, new StanzaError('resource-constraint'));
       return;
     }
-    const outer = { draft: this.draft, recipients: this.recipients };
+    const { draft: outerDraft, recipients: outerRecipients } = this;
     const draft = ownDraft ?? (this.mayLog(message) ? beginDraft(this, message, 'in', source, undefined) : undefined);
     if (draft !== undefined) draft.stanza = message;
     this.draft = draft;
-    const recipients: Session[] = (this.recipients = []);
+    this.recipients = NOTHING;
     const error = deliver(this, message, session);
+    const { recipients } = this;
     if (recipients.length > 0) this.host.hooks.emit('message_delivered', this, message, recipients);
     else if (draft?.isPending === true) this.host.hooks.emit('message_kept', this, message);
     const isKept = draft !== undefined && draft !== ownDraft && (recipients.length > 0 || draft.isPending);
     if (isKept) finishDraft(this, draft);
-    this.draft = outer.draft;
-    this.recipients = outer.recipients;
+    this.draft = outerDraft;
+    this.recipients = outerRecipients;
     if (error !== undefined) this.returnError(message, error);
   }
 
   /** Sessions the message of `receiveMessage` was given to. */
-  recipients: Session[] = [];
+  recipients: readonly Session[] = NOTHING;
   /** A message to oneself is on its way back: it is written once. */
   private ownDraft: Draft | undefined = undefined;
 

@@ -8,16 +8,17 @@ import type { ChildHead } from '../xml/frame.ts';
 import { stanzaIdXml, STANZA_IDS } from '../xmpp/forwarding.ts';
 import type { Stanza } from '../xmpp/stanza.ts';
 import type { Account } from './account.ts';
+import { NOTHING } from './small-list.ts';
 
 /** Becomes the entry itself: what is written is what stands here when the turn ends. */
 export interface Draft extends LogEntry {
   stanza: Stanza;
   settledBelow: number;
-  readonly deliveries: Delivery[];
-  /** Keys of the sessions it was given to. */
-  readonly givenTo: number[];
+  deliveries: readonly Delivery[];
+  /** Keys of the sessions it was given to; see `small-list.ts`. */
+  givenTo: readonly number[];
   /** Of these, the ones that have it whatever becomes of its row among the pending. */
-  readonly holders: number[];
+  holders: readonly number[];
   /** Nobody could take it: it waits for the next session. */
   isPending: boolean;
   /** As clients see it; made when the first one gets it. */
@@ -36,9 +37,9 @@ export function beginDraft(account: Account, stanza: Stanza, direction: Directio
     source,
     origin,
     settledBelow: 0,
-    deliveries: [],
-    givenTo: [],
-    holders: [],
+    deliveries: NOTHING,
+    givenTo: NOTHING,
+    holders: NOTHING,
     isPending: false,
     shown: undefined,
   };

@@ -10,6 +10,7 @@ import { isRequest } from './delivery.ts';
 import { Push } from './messages.ts';
 import type { Item } from './outbound.ts';
 import type { Session } from './session.ts';
+import { added } from './small-list.ts';
 
 const NOBODY: readonly number[] = [];
 /** Stanzas a client may leave unacknowledged. More, and it is taken for gone: the rest waits in the log. */
@@ -18,7 +19,7 @@ const MAX_UNACKED = 4_000;
 export function give(account: Account, session: Session, stanza: Stanza, form: Form): void {
   const { draft } = account;
   const isLogged = draft !== undefined && (form !== 'plain' || stanza === draft.stanza);
-  if (form === 'plain' && stanza.kind === 'message') account.recipients.push(session);
+  if (form === 'plain' && stanza.kind === 'message') account.recipients = added(account.recipients, session);
   let shown = stanza;
   if (isLogged) shown = draft.shown ??= shownStanza(account, draft.stanza, draft);
   if (form !== 'plain') shown = carbon(form, shown, account.jid, session.jid);
@@ -26,9 +27,9 @@ export function give(account: Account, session: Session, stanza: Stanza, form: F
   for (let i = 0; i < guards.length; i++) if (guards[i]!(account, session, shown, isLogged)) return;
   const { outbound, sm, connection } = session;
   const position = isLogged ? draft.position : 0;
-  if (isLogged) draft.givenTo.push(session.key);
+  if (isLogged) draft.givenTo = added(draft.givenTo, session.key);
   const isSentNow = outbound.isLive && connection !== undefined;
-  if (isLogged && (isSentNow || sm !== undefined)) draft.holders.push(session.key);
+  if (isLogged && (isSentNow || sm !== undefined)) draft.holders = added(draft.holders, session.key);
   if (isSentNow && sm === undefined) {
     account.turn.send(connection, new Push(0, position, shown)); // the hot path
     return;
@@ -46,7 +47,7 @@ export function give(account: Account, session: Session, stanza: Stanza, form: F
   if (isSentNow) send(account, session, item);
   else wait(account, session, item);
   if (isLogged) {
-    if (sm !== undefined) draft.deliveries.push({ session: session.key, seq: item.seq, form });
+    if (sm !== undefined) draft.deliveries = added(draft.deliveries, { session: session.key, seq: item.seq, form });
     else if (form === 'plain') draft.isPending = true; // until it is handed over
   }
 }

@@ -2,6 +2,7 @@
 import type { KernelEvent } from '../kernel/actor.ts';
 import type { Commit } from '../store/store.ts';
 import type { Stanza } from '../xmpp/stanza.ts';
+import { added, NOTHING } from './small-list.ts';
 import { isStanza, type AccountMessage, type RemoteMessage } from './messages.ts';
 
 interface Doubtful {
@@ -14,7 +15,7 @@ interface Doubtful {
 export class Unsettled {
   /** The commit that everything said now waits for. */
   private last: Commit | undefined = undefined;
-  private readonly stanzas: Doubtful[] = [];
+  private stanzas: readonly Doubtful[] = NOTHING;
 
   /** Everything from now on waits for `commit`, too. */
   hold(commit: Commit): void {
@@ -26,13 +27,13 @@ export class Unsettled {
     if (this.last === undefined) return;
     if (isDone(this.last)) {
       this.last = undefined;
-      this.stanzas.length = 0;
+      this.stanzas = NOTHING;
       return;
     }
     let done = 0;
     while (done < this.stanzas.length && isDone(this.stanzas[done]!.commit)) done++;
-    if (done === this.stanzas.length) this.stanzas.length = 0;
-    else if (done > 0) this.stanzas.splice(0, done);
+    if (done === this.stanzas.length) this.stanzas = NOTHING;
+    else if (done > 0) this.stanzas = this.stanzas.slice(done);
     if (event.kind === 'client_stanza') this.noteStanza(event.stanza);
     else if (event.kind === 'undelivered') this.noteStanza(event.push.stanza);
     else if (event.kind === 'remote_message') this.noteStanza(event.stanza, event);
@@ -41,7 +42,7 @@ export class Unsettled {
 
   /** @param remote what it came in, where somebody waits for word of that. */
   noteStanza(stanza: Stanza, remote?: RemoteMessage): void {
-    if (this.last !== undefined) this.stanzas.push({ commit: this.last, stanza, remote });
+    if (this.last !== undefined) this.stanzas = added(this.stanzas, { commit: this.last, stanza, remote });
   }
 
   /** Those of commits that have failed, or of which nothing is known. */

@@ -49,22 +49,29 @@ export interface Range {
   readonly reverse?: boolean;
 }
 
+const NO_CHANGES: readonly Change[] = [];
+
 /** Changes to one partition, applied together or not at all. */
 export class Batch {
   readonly partition: string;
-  readonly changes: Change[] = [];
+  /** Of its own from the first change on; most batches have one or two. */
+  changes: readonly Change[] = NO_CHANGES;
   constructor(partition: string) {
     this.partition = partition;
   }
   put<V>(table: Table<V>, key: Key, value: V): this {
     const { write } = table;
-    if (write === undefined) this.changes.push({ table, key, value: table.encode(value), row: undefined, write: undefined });
-    else this.changes.push({ table, key, value: undefined, row: value, write: write as RowWrite });
+    if (write === undefined) this.#add({ table, key, value: table.encode(value), row: undefined, write: undefined });
+    else this.#add({ table, key, value: undefined, row: value, write: write as RowWrite });
     return this;
   }
   delete<V>(table: Table<V>, key: Key): this {
-    this.changes.push({ table, key, value: undefined, row: undefined, write: undefined });
+    this.#add({ table, key, value: undefined, row: undefined, write: undefined });
     return this;
+  }
+  #add(change: Change): void {
+    if (this.changes.length === 0) this.changes = [change];
+    else (this.changes as Change[]).push(change);
   }
   get isEmpty(): boolean {
     return this.changes.length === 0;

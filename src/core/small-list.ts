@@ -1,0 +1,14 @@
+/** Lists that most often hold one item, on paths where every message makes some. */
+
+/** Empty, and whoever adds to it gets a list of their own. */
+export const NOTHING: readonly never[] = [];
+
+/**
+ * The list with `item` added: the same array, but for the first item, which makes one. An array made with its item takes
+ * 24 bytes, one grown to it 152.
+ */
+export function added<T>(list: readonly T[], item: T): readonly T[] {
+  if (list.length === 0) return [item];
+  (list as T[]).push(item);
+  return list;
+}
