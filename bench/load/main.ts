@@ -13,7 +13,17 @@ import { SCENARIOS } from './scenarios/index.ts';
 const args = process.argv.slice(2);
 const [name = '--help'] = args;
 const scenario = SCENARIOS.find((each) => each.name === name);
-if (name === '--help' || name === '-h' || args.includes('--help')) {
+if (name === 's2s') {
+  // Of two servers, which it starts itself.
+  const { benchFederation, FEDERATION_USAGE } = await import('./federation.ts');
+  try {
+    if (args.includes('--help')) console.log(FEDERATION_USAGE);
+    else await benchFederation(args.slice(1));
+  } catch (error) {
+    console.error((error as Error).message);
+    process.exitCode = error instanceof CommandLineError ? 2 : 1;
+  }
+} else if (name === '--help' || name === '-h' || args.includes('--help')) {
   console.log(usage(scenario));
 } else if (scenario === undefined) {
   console.error(`no scenario ${name}\n\n${usage(undefined)}`);

@@ -44,6 +44,9 @@ export interface Federated extends AsyncDisposable {
   /** Rookery: what `s2s list` shows. */
   links(): Promise<readonly LinkStatus[]>;
   readonly directory: string;
+  readonly pid: number;
+  /** Beside those of the cast. */
+  createAccount(local: string, password: string): Promise<void>;
 }
 
 /** Between servers there are name servers, handshakes and other programs' timers. */
@@ -53,14 +56,16 @@ export async function startFederated(options: FederatedOptions): Promise<Federat
   const directory = await serverDirectory(options.kind);
   const { port } = options;
   const start = { rookery, prosody, ejabberd }[options.kind];
-  const { stop } = await startProcess({ ...(await start(directory, port, options)), directory, port });
-  const cast = withNames(
-    new Cast(tcpTarget({ host: '127.0.0.1', port, domain: options.domain, isOurs: options.kind === 'rookery', deadlineMs: DEADLINE_MS })),
-  );
+  const { stop, pid } = await startProcess({ ...(await start(directory, port, options)), directory, port });
+  const isOurs = options.kind === 'rookery';
+  const target = tcpTarget({ host: '127.0.0.1', port, domain: options.domain, isOurs, deadlineMs: DEADLINE_MS });
+  const cast = withNames(new Cast(target));
   return {
     domain: options.domain,
     cast,
     directory,
+    pid,
+    createAccount: (local, password) => target.createAccount(local, password),
     links: () => callControl(controlPath(directory), 's2s list', {}),
     async [Symbol.asyncDispose]() {
       await cast.leave().catch(() => undefined);

@@ -54,6 +54,7 @@ export interface RunningProcess {
   stop(): Promise<string>;
   /** Ends it with SIGKILL, as a crash or the lack of memory would; its directory stays. */
   kill(): Promise<void>;
+  readonly pid: number;
 }
 
 /** Starts it and waits until its port is open. */
@@ -82,7 +83,7 @@ export async function startProcess({ command, args, directory, env, port }: OwnP
     await stop();
     throw new Error(`${command} did not start:\n${output.join('')}`);
   }
-  return { stop, kill: () => end(child, 'SIGKILL') };
+  return { stop, kill: () => end(child, 'SIGKILL'), pid: child.pid ?? 0 };
 }
 
 async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
