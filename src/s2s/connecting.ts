@@ -3,6 +3,7 @@ import { isIP } from 'node:net';
 import { findAddresses, findService, isAbsent } from '../net/service-records.ts';
 import { asciiDomain } from '../xmpp/jid.ts';
 import type { DialPlace, S2sEnvironment } from './environment.ts';
+import { remoteOf } from './policy.ts';
 
 const DEFAULT_PORT = 5269;
 /** Addresses tried in one attempt, whatever names lead to. */
@@ -18,7 +19,7 @@ export type Found =
 
 /** Never rejects. */
 export async function findPlaces({ config, names }: S2sEnvironment, remote: string): Promise<Found> {
-  const override = config.remotes[remote];
+  const override = remoteOf(config, remote);
   const services =
     override !== undefined && override.addresses.length > 0
       ? override.addresses.map((text) => ({ ...parsePlace(text), isDirectTls: override.isDirectTls }))

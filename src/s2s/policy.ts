@@ -1,6 +1,12 @@
 /** What the configuration says of one other server. */
 import type { Config } from '../config/config.ts';
+import type { RemoteConfig } from '../config/remotes.ts';
 import { asciiDomain } from '../xmpp/jid.ts';
+
+/** Its own section of the configuration. Domains come from peers: they may be called anything. */
+export function remoteOf({ remotes }: Config, domain: string): RemoteConfig | undefined {
+  return Object.hasOwn(remotes, domain) ? remotes[domain] : undefined;
+}
 
 /** Whether to speak with it at all. */
 export function isDomainAllowed({ s2s }: Config, domain: string): boolean {
@@ -14,9 +20,9 @@ function matches(pattern: string, domain: string): boolean {
 }
 
 export function isDialbackAllowed(config: Config, domain: string): boolean {
-  return config.remotes[domain]?.isDialback ?? config.s2s.isDialback;
+  return remoteOf(config, domain)?.isDialback ?? config.s2s.isDialback;
 }
 
 export function isTlsRequired(config: Config, domain: string): boolean {
-  return config.remotes[domain]?.isTlsRequired ?? config.s2s.isTlsRequired;
+  return remoteOf(config, domain)?.isTlsRequired ?? config.s2s.isTlsRequired;
 }

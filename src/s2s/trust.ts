@@ -8,6 +8,7 @@ import type { TlsFacts } from '../net/transport.ts';
 import { parseCertificateNames, type CertificateNames } from '../sasl/certificate-names.ts';
 import { asciiDomain } from '../xmpp/jid.ts';
 import { isCertificateFor } from './identity.ts';
+import { remoteOf } from './policy.ts';
 import type { Trust, Verdict } from './environment.ts';
 
 /** OpenSSL's word for a certificate of a server where it expects one of a client. */
@@ -42,7 +43,7 @@ class CertificateTrust implements Trust {
   judge(tls: TlsFacts | undefined, domain: string): Verdict {
     const leaf = tls?.peerCertificate;
     if (tls === undefined || leaf === undefined) return { isValid: false, reason: 'no certificate' };
-    const remote = this.options.config().remotes[domain];
+    const remote = remoteOf(this.options.config(), domain);
     if (remote !== undefined && remote.pins.length > 0) {
       const spki = leaf.publicKey.export({ type: 'spki', format: 'der' });
       const hashes = [leaf.raw, spki].map((bytes) => createHash('sha256').update(bytes).digest('hex'));

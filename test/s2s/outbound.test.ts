@@ -247,6 +247,17 @@ test('XEP-0288: what comes back is of the pair, turned round', async () => {
   );
 });
 
+test('prototype pollution: another server may be called anything', async () => {
+  for (const domain of ['constructor', 'tostring', 'valueof']) {
+    await using here = await alone();
+    await here.cast.juliet.sends(`<message to='x@${domain}' id='m1'><body>?</body></message>`);
+    assert.deepEqual(
+      here.dialed.map(({ remote, place }) => `${remote} ${place.address}`),
+      [`${domain} 192.0.2.7`],
+    );
+  }
+});
+
 test('host-unknown at the other side', async () => {
   await using here = await alone();
   await writes(here, 'm1');
