@@ -5,7 +5,7 @@ import { channelBindingTypes } from '../sasl/mechanism.ts';
 import { el, type Element } from '../xml/element.ts';
 import { serialize } from '../xml/serialize.ts';
 import { NS } from '../xmpp/namespaces.ts';
-import type { Connection } from './connection.ts';
+import type { Beginning, Connection } from './connection.ts';
 import { makeOffer, type SaslOffer } from './login.ts';
 import { UPGRADES, UPGRADE_NS } from './wish.ts';
 import { NS_SM } from '../stream/stream-management.ts';
@@ -35,22 +35,26 @@ const CHANNEL_BINDING = 'urn:xmpp:sasl-cb:0';
 /** By what they depend on; forgotten with the configuration they were made under. */
 const texts = new WeakMap<Config, Map<string, string>>();
 
-/** @param isBound there is a session already. XEP-0388 §Success */
-export function featuresXml(c: Connection, isBound = false): string {
+/**
+ * What may be negotiated now: nothing that has been, since clients take up whatever is named.
+ *
+ * @param begun the session that came with the login. XEP-0388 §Success
+ */
+export function featuresXml(c: Connection, begun?: Pick<Beginning, 'sm'>): string {
   const { config } = c.environment;
   let known = texts.get(config);
   if (known === undefined) texts.set(config, (known = new Map()));
   const { domain } = c.host!;
   let facts = `${domain} ${c.isSecure}`;
   if (c.isAuthenticated) {
-    facts += ` ${isBound}`;
+    facts += ` ${begun !== undefined} ${begun?.sm !== undefined}`;
   } else if (c.isSecure || !config.c2s.isTlsRequired) {
     const { offered, channelBindings, tokenMechanisms } = (c.offer = makeOffer(c));
     facts += ` ${offered.join()} ${channelBindings.map(({ type }) => type).join()} ${tokenMechanisms.join()}`;
   }
   let text = known.get(facts);
   if (text === undefined) {
-    const features = c.isAuthenticated ? afterLogin(c, isBound) : beforeLogin(c);
+    const features = c.isAuthenticated ? afterLogin(c, begun) : beforeLogin(c);
     text = `<stream:features>${features.map((feature) => serialize(feature, NS.client)).join('')}</stream:features>`;
     known.set(facts, text);
   }
@@ -94,11 +98,13 @@ function authentication(c: Connection, { offered, tokenMechanisms }: SaslOffer):
   return el('authentication', NS.sasl2, {}, ...named(NS.sasl2, offered), inline, ...upgrades);
 }
 
-function afterLogin(c: Connection, isBound: boolean): Element[] {
-  if (isBound) return [el('sm', NS_SM), ...moduleFeatures(c), limits(c)];
+function afterLogin(c: Connection, begun: Pick<Beginning, 'sm'> | undefined): Element[] {
+  const features: Element[] = [];
   // `session` did its work in RFC 3921; clients that still ask for it are told it is optional.
-  const session = el('session', NS.session, {}, el('optional', NS.session));
-  return [el('bind', NS.bind), session, el('sm', NS_SM), ...moduleFeatures(c), limits(c)]; // XEP-0198 §2
+  if (begun === undefined) features.push(el('bind', NS.bind), el('session', NS.session, {}, el('optional', NS.session)));
+  if (begun?.sm === undefined) features.push(el('sm', NS_SM)); // XEP-0198 §2; "at most one attempt to enable": §3
+  features.push(...moduleFeatures(c), limits(c));
+  return features;
 }
 
 function moduleFeatures(c: Connection): Element[] {

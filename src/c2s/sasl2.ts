@@ -211,7 +211,7 @@ function finish(c: Connection, { account, mechanism, data, message }: PendingLog
     `<success xmlns='${NS.sasl2}'>` +
     (proof === undefined ? '' : `<additional-data>${Buffer.from(proof).toString('base64')}</additional-data>`) +
     `<authorization-identifier>${escapeText(jid)}</authorization-identifier>${xml}</success>`;
-  const text = success + featuresXml(c, beginning !== undefined);
+  const text = success + featuresXml(c, beginning);
   if (beginning === undefined) {
     c.link.write(text);
     c.link.request(1);

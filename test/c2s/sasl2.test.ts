@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { makeTlsFacts } from '../../src/net/memory-pair.ts';
 import { ScramClient } from '../sasl/scram-client.ts';
-import { childElements, childOf, textOf } from '../harness/xml.ts';
+import { childElements, childOf, textOf, type XmlElement } from '../harness/xml.ts';
 import { transcript } from '../harness/transcript.ts';
 import {
   authenticate,
@@ -416,6 +416,31 @@ transcript('XEP-0198 §3: asked for in a way that means nothing, it is off; the 
   await client.sends(enableSm());
   await client.receives(`<enabled xmlns='${SM}' id='{any}' resume='true' max='{any}'/>`);
 });
+
+transcript(
+  'XEP-0198 §3, §6: what came with the login is not offered again, for clients take up what is offered',
+  ONLY_OURS,
+  async (cast) => {
+    const isOffered = async (...wishes: readonly string[]): Promise<{ readonly sm: boolean; readonly success: XmlElement }> => {
+      const client = await opened(cast);
+      await client.sends(withPassword(cast, userAgent(), ...wishes));
+      const { success, features } = await succeeds(client);
+      assert.equal(childOf(features, 'bind', 'urn:ietf:params:xml:ns:xmpp-bind') !== undefined, wishes.length === 0);
+      await client.drops();
+      return { sm: childOf(features, 'sm', SM) !== undefined, success };
+    };
+    assert.equal((await isOffered()).sm, true);
+    assert.equal((await isOffered(bind())).sm, true);
+    assert.equal((await isOffered(bind(enableSm(`resume='perhaps'`)))).sm, true);
+    assert.equal((await isOffered(bind(enableSm(`resume='false'`)))).sm, false);
+    const enabled = await isOffered(bind(enableSm()));
+    assert.equal(enabled.sm, false);
+    const previd = childOf(childOf(enabled.success, 'bound', BIND2)!, 'enabled', SM)!.attrs['id']!;
+    const resumed = await isOffered(`<resume xmlns='${SM}' previd='${previd}' h='0'/>`);
+    assert.equal(childOf(resumed.success, 'resumed', SM)!.attrs['previd'], previd);
+    assert.equal(resumed.sm, false);
+  },
+);
 
 transcript('XEP-0198 §6.2: a session is taken up with the login; nothing is bound then', ONLY_OURS, async (cast) => {
   const { juliet } = cast;

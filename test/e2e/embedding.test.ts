@@ -1,44 +1,35 @@
 /** The server as a library, as the README shows it. */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { execFile } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
-import { client, xml } from '@xmpp/client';
 import { startServer } from '../../src/server.ts';
 
-interface Received {
-  is(name: string): boolean;
-  getChildText(name: string): string | null;
-}
-
-test('juliet hears herself', async () => {
-  await using server = await startServer({ c2s: { isTlsRequired: false } });
-  await server.createAccount('juliet@localhost', 'secret');
-  const juliet = client({
-    service: `xmpp://127.0.0.1:${server.port}`,
-    domain: 'localhost',
-    resource: 'test',
-    username: 'juliet',
-    password: 'secret',
-  });
-  process.env['NODE_TLS_REJECT_UNAUTHORIZED'] = '0'; // the client takes STARTTLS where it is offered
-  await juliet.start();
-  const heard = new Promise<Received>((resolve) =>
-    juliet.on('stanza', (stanza) => (stanza as Received).is('message') && resolve(stanza as Received)),
-  );
-  await juliet.send(xml('presence'));
-  await juliet.send(xml('message', { to: 'juliet@localhost', type: 'chat' }, xml('body', {}, 'O Romeo')));
-  assert.equal((await heard).getChildText('body'), 'O Romeo');
-  await juliet.stop();
-});
-
-test('the example of the README is this one', () => {
+test('the example of the README passes as printed', async (t) => {
   const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
-  for (const line of [
-    'await using server = await startServer({ c2s: { isTlsRequired: false } });',
-    "await server.createAccount('juliet@localhost', 'secret');",
-  ]) {
-    assert.ok(readme.includes(line), line);
+  const example = /^```js\n(?<code>.*?)^```$/ms.exec(readme)?.groups?.['code'] ?? '';
+  // It stands in a project that has these installed.
+  const installed = { rookery: new URL('../../src/server.ts', import.meta.url).href, '@xmpp/client': import.meta.resolve('@xmpp/client') };
+  let code = example;
+  for (const [name, url] of Object.entries(installed)) {
+    assert.ok(example.includes(` from '${name}';`), `it imports ${name}`);
+    code = code.replace(` from '${name}';`, ` from ${JSON.stringify(url)};`);
   }
+  const directory = mkdtempSync(join(tmpdir(), 'rookery-example-'));
+  t.after(() => rmSync(directory, { recursive: true }));
+  const file = join(directory, 'example.test.mjs');
+  writeFileSync(file, code);
+  const env: NodeJS.ProcessEnv = { ...process.env, NODE_TLS_REJECT_UNAUTHORIZED: '0' }; // as it says there
+  delete env['NODE_TEST_CONTEXT']; // it is not a part of this run
+  const { isPassed, output } = await new Promise<{ readonly isPassed: boolean; readonly output: string }>((resolve) => {
+    execFile(process.execPath, ['--test-reporter=tap', file], { env, timeout: 60_000 }, (error, stdout, stderr) =>
+      resolve({ isPassed: error === null, output: stdout + stderr }),
+    );
+  });
+  assert.ok(isPassed, output);
+  assert.match(output, /^ok 1 - juliet hears herself$/m);
 });
 
 test('what cannot be used is refused with a sentence', async () => {
