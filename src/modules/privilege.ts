@@ -102,7 +102,7 @@ function advertise(component: string, isLocal: boolean, context: HostContext): v
   const to = parseJid(component);
   if (!isLocal || granted === undefined || to === undefined) return;
   const { roster, message, presence, iq } = granted;
-  const perm = (access: string, type: string, more: Record<string, string> = {}): Element | undefined =>
+  const perm = (access: string, type: string, more?: Readonly<Record<string, string>>): Element | undefined =>
     type === 'none' ? undefined : el('perm', NS_PRIVILEGE, { access, type, ...more });
   const namespaces = Object.entries(iq).map(([ns, type]) => el('namespace', NS_PRIVILEGE, { ns, type }));
   const perms = [

@@ -28,7 +28,7 @@ class Directory implements Disposable {
   }
 }
 
-const JULIET = `<server-data xmlns='urn:xmpp:pie:0'><host jid='capulet.lit'><user name='juliet' password='secret'><vCard xmlns='vcard-temp'/></user><user name='nurse'/></host></server-data>`;
+const JULIET = `<server-data xmlns='urn:xmpp:pie:0'><host jid='capulet.lit'><user name='juliet' password='secret'><vCard xmlns='vcard-temp'/><mood xmlns='urn:example:other-server'/></user><user name='nurse'/></host></server-data>`;
 
 test('backup: by the running server, with an absolute path; else by this process', async () => {
   const asked: string[] = [];
@@ -75,11 +75,11 @@ test('a whole move without a server: import, export, import elsewhere, backup, r
   assert.deepEqual(await run(['import', file], options), {
     code: EXIT.ok,
     out: [
-      'Imported 2 accounts, with 0 elements.',
+      'Imported 2 accounts, with 1 element.',
       'Without a password that can be used, so nobody can log in before you set one (rookery user passwd):',
       '  nurse@capulet.lit',
       'Not understood, and left out, wholly or in part:',
-      '  1 times {vcard-temp}vCard',
+      '  1 times {urn:example:other-server}mood',
       '',
     ].join('\n'),
     err: '',
@@ -95,9 +95,10 @@ test('a whole move without a server: import, export, import elsewhere, backup, r
   assert.equal(statSync(target).mode & 0o077, 0); // XEP-0227 §6
   const { out: document } = await run(['export', 'juliet@capulet.lit'], options);
   assert.equal(document, readFileSync(target, 'utf8'));
+  assert.match(document, /<vCard xmlns=.vcard-temp.\/>/);
   const moved = { ...options, env: { ...directory.env, ROOKERY_DATA_DIR: directory.file('other'), ROOKERY_DOMAIN: 'montague.lit' } };
   assert.match((await run(['import', target], moved)).err, /^ERR_HOST_UNKNOWN: /);
-  assert.match((await run(['import', target, '--host', 'montague.lit'], moved)).out, /^Imported 1 account, with 5 elements\.\n$/);
+  assert.match((await run(['import', target, '--host', 'montague.lit'], moved)).out, /^Imported 1 account, with 6 elements\.\n$/);
 
   assert.match((await run(['backup', directory.file('backup')], options)).out, /^Backed up 2 accounts, /);
   const refused = await run(['restore', directory.file('backup')], options);

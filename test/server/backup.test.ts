@@ -116,7 +116,7 @@ test('a backup has everything of an installation, for its owner only, and a mani
   const manifest = JSON.parse(readFileSync(join(directory, 'manifest.json'), 'utf8'));
   assert.deepEqual(
     [manifest.format, manifest.accounts, manifest.rows, manifest.schema.store, manifest.schema.tables.roster_item],
-    [1, 3, 6, 1, 1],
+    [1, 3, 6, 2, 1],
   );
   assert.deepEqual(
     manifest.files.map(({ path }: { path: string }) => path).sort(),

@@ -302,7 +302,7 @@ threat('Runtime: prototype pollution: accounts, resources and ids may be called 
   for (const name of NAMES)
     assert.deepEqual(
       await scene.ask(name, { kind: 'get_status' }),
-      { exists: false, isEnabled: false, createdAtMs: 0, sessions: [] },
+      { exists: false, isEnabled: false, ban: undefined, createdAtMs: 0, sessions: [] },
       'nobody is born with an account',
     );
   for (const name of NAMES) {

@@ -28,7 +28,8 @@ async function loadRoster(store: Store, bare: BareJid, host: Host): Promise<Rost
     roster.requests.set(from.bare, { from, request: value });
   }
   for (const { key, value } of await store.list(CHANGES, bare)) roster.restoreChange({ version: Number(key[0]), contact: value });
-  roster.knownShared = (await store.get(SHARED, bare, [])) ?? NOTHING;
+  const shared = await store.get(SHARED, bare, []);
+  roster.knownShared = shared === undefined ? NOTHING : new Map(Object.entries(shared));
   for (const { sharesContacts } of host.modules) {
     for (const contact of (await sharesContacts?.(host, bare)) ?? []) roster.share(contact.jid.bare, contact);
   }

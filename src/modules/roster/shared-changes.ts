@@ -18,10 +18,10 @@ export function noteSharing(account: AccountContext): void {
   if (before === undefined) return;
   roster.knownShared = undefined;
   const now = digests(account);
-  const changed = [...new Set([...Object.keys(before), ...Object.keys(now)])].filter((contact) => before[contact] !== now[contact]);
+  const changed = [...new Set([...before.keys(), ...now.keys()])].filter((contact) => before.get(contact) !== now.get(contact));
   if (changed.length === 0) return;
   for (const contact of changed) announceItem(account, parseJid(contact)!);
-  account.put(SHARED, [], now);
+  account.put(SHARED, [], Object.fromEntries(now));
 }
 
 /** Shares contacts, or no more: `shared` by bare JID. */
@@ -42,7 +42,7 @@ export function shareContacts(account: AccountContext, changes: Iterable<readonl
   }
   if (!isChanged) return;
   roster.knownShared = undefined;
-  account.put(SHARED, [], digests(account));
+  account.put(SHARED, [], Object.fromEntries(digests(account)));
 }
 
 function sendPresence(account: AccountContext, contact: Jid): void {
@@ -55,8 +55,8 @@ function probe(account: AccountContext, contact: Jid): void {
 }
 
 function digests(account: AccountContext): Digests {
-  const all: Record<string, string> = {};
+  const all = new Map<string, string>();
   for (const contact of rosterOf(account).sharedContacts)
-    all[contact.jid.bare] = createHash('sha256').update(sharedMark(contact)).digest('base64url').slice(0, 8);
+    all.set(contact.jid.bare, createHash('sha256').update(sharedMark(contact)).digest('base64url').slice(0, 8));
   return all;
 }

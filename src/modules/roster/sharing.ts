@@ -7,9 +7,9 @@ import { isSubscribed, isSubscriber, type Subscription } from './subscription.ts
 export type { SharedContact };
 
 /** One row: what was shared when the roster's version was the last one, as a digest by contact's bare JID. */
-export const SHARED = jsonTable<Digests>({ name: 'roster_shared', version: 1 });
-export type Digests = Readonly<Record<string, string>>;
-export const NOTHING: Digests = {};
+export const SHARED = jsonTable<Readonly<Record<string, string>>>({ name: 'roster_shared', version: 1 });
+export type Digests = ReadonlyMap<string, string>;
+export const NOTHING: Digests = new Map();
 
 /** The item as clients see it: never less than is shared. */
 export function mergedItem(own: RosterItem | undefined, { jid, name, groups, subscription, isListed }: SharedContact): RosterItem {
