@@ -7,8 +7,15 @@ declare module '@xmpp/client' {
   }
   interface Client {
     readonly fast: { fetchToken(): Promise<FastToken | undefined>; saveToken(token: FastToken): Promise<void> };
-    readonly streamManagement: { readonly enabled: boolean; readonly id: string };
-    readonly reconnect: { stop(): void };
+    readonly streamManagement: {
+      readonly enabled: boolean;
+      readonly id: string;
+      on(event: 'ack' | 'fail', listener: (stanza: unknown) => void): void;
+      once(event: 'resumed', listener: () => void): void;
+    };
+    /** The client's own, around that of Node. */
+    readonly socket: { readonly socket: { destroy(): void } };
+    readonly reconnect: { stop(): void; delay: number };
     readonly iqCaller: { get(payload: unknown): Promise<unknown>; set(payload: unknown): Promise<unknown> };
     start(): Promise<unknown>;
     stop(): Promise<unknown>;

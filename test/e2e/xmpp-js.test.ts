@@ -128,3 +128,37 @@ test('@xmpp/client: SASL2 with Bind 2 and a token, which outlives the server', a
   assert.equal(new Set(tokens).size, 3);
   await third.stop();
 });
+
+test('@xmpp/client: a session is taken up with the login, and goes on being counted', async () => {
+  await using server = await ServerProcess.start({ ROOKERY_DOMAIN: 'localhost' });
+  await server.addUser('romeo@localhost', 'a password');
+  const service = `xmpps://127.0.0.1:${server.tlsPort}`;
+  const romeo = client({ service, domain: 'localhost', resource: 'orchard', username: 'romeo', password: 'a password' });
+  romeo.reconnect.delay = 1;
+  const { streamManagement } = romeo;
+  const isAcked = (body: string): Promise<void> =>
+    new Promise((resolve, reject) => {
+      streamManagement.on('ack', (stanza) => (stanza as Stanza).getChildText('body') === body && resolve());
+      streamManagement.on('fail', (stanza) => reject(new Error(`given up: ${String(stanza)}`)));
+    });
+  const says = (body: string): Promise<void> => romeo.send(xml('message', { to: 'romeo@localhost', type: 'chat' }, xml('body', {}, body)));
+
+  try {
+    await romeo.start();
+    await romeo.send(xml('presence'));
+    const before = isAcked('before');
+    await says('before');
+    await before;
+    const { id } = streamManagement;
+    const resumed = new Promise<void>((resolve) => streamManagement.once('resumed', resolve));
+    romeo.socket.socket.destroy();
+    await resumed;
+    const after = isAcked('after');
+    await says('after');
+    await after;
+    assert.deepEqual([streamManagement.enabled, streamManagement.id], [true, id]);
+  } finally {
+    romeo.reconnect.stop();
+    await romeo.stop();
+  }
+});
