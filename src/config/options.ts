@@ -613,9 +613,10 @@ export const OPTIONS = {
   },
   workers: {
     count: option('ROOKERY_WORKERS', 'workers.count', count({ min: 1, max: 1_000 }), {
-      default: cores,
-      defaultText: 'one per core',
-      doc: 'Worker threads that carry connections and accounts.',
+      // The main thread brings the store's journals into its file, and collecting garbage has threads of its own: see Decisions.
+      default: Math.max(1, cores - 1),
+      defaultText: 'one per core but one, at least one',
+      doc: 'Worker threads that carry connections and accounts. The core that is left is for the store, key derivation and the collection of garbage.',
       reload: 'restart',
     }),
     heapBytes: option('ROOKERY_WORKER_HEAP', 'workers.heap', bytes({ min: 64 * 1024 * 1024, max: 256 * 1024 * 1024 * 1024 }), {
