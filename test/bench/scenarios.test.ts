@@ -37,6 +37,7 @@ const SMALL: Readonly<Record<string, readonly Small[]>> = {
     { options: { accounts: 2, concurrency: 2, mechanism: 'PLAIN' }, atLeast: { login: 1 } },
     { options: { accounts: 2, concurrency: 2, mechanism: 'SCRAM-SHA-256', security: 'starttls' }, atLeast: { login: 1 } },
   ],
+  component: [{ options: { users: 3, window: 2 }, threads: 2, atLeast: { component: 1 } }],
   contacts: [{ options: { circles: 1, contacts: 3 }, atLeast: { contacts: 1 } }],
   idle: [{ options: { sessions: 6, rest: 0, managed: true }, atLeast: { idle: 5 } }],
   chat: [
