@@ -1,6 +1,6 @@
 /** What the account has for the client. */
 import type { Push } from '../core/messages.ts';
-import { makeStanza, type Stanza } from '../xmpp/stanza.ts';
+import { makeStanza } from '../xmpp/stanza.ts';
 import type { C2sState, Connection } from './connection.ts';
 import { requestAckInTime } from './stream-management.ts';
 
@@ -14,7 +14,7 @@ export function toClient(c: Connection, push: Push, state: C2sState): C2sState {
   if (seq !== 0) session.received = seq;
   // An account that has lost the session numbers nothing; the client counts all the same.
   else if (sm !== undefined && sm.isOn) session.received++;
-  c.link.write(xml, isNobodyWaitingFor(push.stanza));
+  c.link.write(xml);
   c.environment.counters.stanzasOut++;
   if (sm !== undefined && !c.isLeaving) requestAckInTime(c, sm);
   if (!c.link.isOverfull) return state;
@@ -22,11 +22,6 @@ export function toClient(c: Connection, push: Push, state: C2sState): C2sState {
   c.link.transport.flush(); // what was only gathered in this slice is not the client's slowness
   c.written = undefined;
   return c.link.isOverfull ? dropSlowConsumer(c) : state;
-}
-
-/** That a contact has come or gone may be said a moment later, with what others have done meanwhile. */
-function isNobodyWaitingFor({ kind, type }: Stanza): boolean {
-  return kind === 'presence' && (type === 'available' || type === 'unavailable');
 }
 
 /** It does not read, so it would not read a stream error either. */

@@ -53,8 +53,6 @@ const DISCARDING = 64;
 const PEER_ENDED = 128;
 /** Closed before the owner had set handlers. */
 const CLOSED_UNSEEN = 256;
-/** Waiting among those that have nothing urgent. */
-const LEISURELY = 512;
 
 const TRANSPORT = Symbol('transport');
 
@@ -117,20 +115,10 @@ export class SocketTransport implements Transport, HandshakeOwner {
     }
   }
 
-  write(text: string, isLeisurely = false): void {
+  write(text: string): void {
     if (text === '' || (this.#flags & (ENDED | CLOSED)) !== 0) return;
     this.#text += text;
-    if (!isLeisurely) {
-      this.#queue();
-    } else if ((this.#flags & (QUEUED | LEISURELY | HANDSHAKING)) === 0) {
-      this.#flags |= LEISURELY;
-      this.#share.flushQueue.addLeisurely(this);
-    }
-  }
-
-  leisureOver(): void {
-    this.#flags &= ~LEISURELY;
-    if ((this.#flags & QUEUED) === 0) this.flush();
+    this.#queue();
   }
 
   flush(): void {

@@ -49,12 +49,8 @@ export interface Transport {
   /** True between pause() and resume(). */
   readonly isPaused: boolean;
   setHandlers(handlers: TransportHandlers): void;
-  /**
-   * Gathers `text`; it leaves with the flush at the end of the scheduler's slice. After end/destroy: ignored.
-   *
-   * @param isLeisurely nobody waits for it: it may be gathered for some milliseconds more, or until something else is written.
-   */
-  write(text: string, isLeisurely?: boolean): void;
+  /** Gathers `text`; it leaves with the flush at the end of the scheduler's slice. After end/destroy: ignored. */
+  write(text: string): void;
   /** Sends what is gathered now. Called by the flush queue; others need it only before startTls. */
   flush(): void;
   /** Stops and resumes reading: the only back-pressure there is. */

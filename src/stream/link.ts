@@ -133,13 +133,13 @@ export class Link implements TransportHandlers, Shaped, Sender {
     this.demand = 0;
   }
 
-  /** Cost beside the transport's: an addition and a comparison, while the peer reads. @param isLeisurely see `Transport.write`. */
-  write(xml: string, isLeisurely = false): void {
+  /** Cost beside the transport's: an addition and a comparison, while the peer reads. */
+  write(xml: string): void {
     const { transport } = this;
     const { softBytes } = this.terms.limits;
     // It may have caught up since the last write: if it falls behind again, that is another grace time.
     if (this.isLate && transport.pendingBytes <= softBytes) this.caughtUp();
-    transport.write(xml, isLeisurely);
+    transport.write(xml);
     this.share.outbound.written(xml.length);
     if (transport.pendingBytes > softBytes && !this.isLate) this.fallBehind();
   }

@@ -48,22 +48,3 @@ test('what a flush adds leaves with the next flush, so a transport that always h
   fallbacks[0]!();
   assert.equal(flushes, 2);
 });
-
-test('what may wait is flushed together when its time is over, and the time starts with the first of it', () => {
-  const timers: { run: () => void; ms: number }[] = [];
-  const queue = new FlushQueue(
-    () => undefined,
-    (run, ms) => timers.push({ run, ms }),
-  );
-  const order: string[] = [];
-  queue.addLeisurely({ leisureOver: () => order.push('a') });
-  queue.addLeisurely({ leisureOver: () => order.push('b') });
-  queue.flush(); // that of a slice
-  assert.equal(order.length, 0);
-  assert.equal(timers.length, 1);
-  assert.ok(timers[0]!.ms <= 20);
-  timers.shift()!.run();
-  assert.deepEqual(order, ['a', 'b']);
-  queue.addLeisurely({ leisureOver: () => order.push('c') });
-  assert.equal(timers.length, 1, 'armed again');
-});

@@ -26,35 +26,6 @@ test('what is written between two flushes leaves in one write', async (t) => {
   await client.received(`<a n='99'/>`);
 });
 
-test('text that may wait is gathered over several flushes, and leaves before what is urgent', async (t) => {
-  const leisure: (() => void)[] = [];
-  const { port, accepted, flushQueue } = await serve(t, {
-    flushQueue: new FlushQueue(
-      () => undefined,
-      (run) => leisure.push(run),
-    ),
-  });
-  const client = await connectPlain(t, port);
-  const { transport } = await accepted();
-  transport.write('a', true);
-  flushQueue.flush();
-  transport.write('b', true);
-  flushQueue.flush();
-  assert.equal(transport.pendingBytes, 2);
-  transport.write('c');
-  flushQueue.flush();
-  await client.received('abc');
-  assert.equal(leisure.length, 1);
-  leisure.shift()!(); // nothing is left of it
-  transport.write('d', true);
-  assert.equal(leisure.length, 1);
-  leisure.shift()!();
-  await client.received('abcd');
-  transport.write('e', true);
-  transport.end(); // does not lose it
-  await client.received('abcde');
-});
-
 test('without a scheduler text leaves in the same turn of the event loop, characters beyond ASCII in UTF-8', async (t) => {
   const { port, accepted } = await serve(t);
   const client = await connectPlain(t, port);
