@@ -1,8 +1,8 @@
 /**
  * A chat message's whole way within one worker, without sockets: bytes of one client in, both accounts' logs on disk, text for
- * the other client out. Every enabled module runs; the applier's work counts, too, since it is in the same process.
+ * the other client out. Every module runs, or those named; the applier's work counts, too, since it is in the same process.
  *
- *   node bench/micro/journey.ts [--json] [--pairs=100] [--window=1] [--batches=150]
+ *   node bench/micro/journey.ts [--json] [--pairs=100] [--window=1] [--batches=150] [--modules=archive,roster,presence]
  *
  * CPU of the process per message, all its threads: the least and the median of batches of 2,000. The least is the figure to
  * compare, since nothing else on the machine can make it better.
@@ -35,6 +35,7 @@ const { values } = parseArgs({
     pairs: { type: 'string', default: '100' },
     window: { type: 'string', default: '1' },
     batches: { type: 'string', default: '150' },
+    modules: { type: 'string', default: '' },
   },
 });
 const pairs = Number(values.pairs);
@@ -62,7 +63,7 @@ const runtime = new Runtime({
   },
   log: { debug: silent, info: silent, warn: silent, error: silent },
   commands: { run: () => Promise.reject(new Error('nobody gives commands here')) } as never,
-  modules: MODULES,
+  modules: values.modules === '' ? MODULES : MODULES.filter(({ name }) => values.modules.split(',').includes(name)),
   secret: Buffer.alloc(32, 7),
   now: () => systemClock.now(),
 });

@@ -81,6 +81,8 @@ export class SmClient {
     this.text = answer.slice(answer.indexOf('>', answer.indexOf('<resumed')) + 1) + this.text;
     this.noteAcknowledged(Number(h));
     this.listen();
+    // Whatever came of it before, it is decided anew.
+    for (const { id } of this.unacknowledged) this.refused.delete(id);
     const again = this.unacknowledged.map(({ xml }) => xml).join('');
     if (again !== '') this.socket!.write(again);
   }
