@@ -50,11 +50,7 @@ export function binaryTable<V>({ name, version, isRun, write, read }: BinaryTabl
     version,
     ...(isRun === true ? { isRun } : {}),
     write,
-    encode(value) {
-      scratch.reset();
-      write(scratch, value);
-      return scratch.finish();
-    },
+    encode: (value) => written(write, value),
     decode(bytes, rowVersion) {
       if (rowVersion > version) throw new RangeError(`row version ${rowVersion}, newer than ${version}`);
       return read(new RowReader(bytes), rowVersion);
@@ -190,8 +186,15 @@ export class RowWriter {
   }
 }
 
-/** For whoever wants a row's bytes and has nowhere to put them yet; never in use across calls. */
+/** Never in use across calls. */
 const scratch = new RowWriter();
+
+/** What `write` writes of a value, for whoever has nowhere to put it yet. */
+export function written<V>(write: (row: RowWriter, value: V) => void, value: V): Uint8Array {
+  scratch.reset();
+  write(scratch, value);
+  return scratch.finish();
+}
 
 /** Reads fields in the order they were written. Throws RangeError past the end. */
 export class RowReader {

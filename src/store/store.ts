@@ -5,7 +5,7 @@
  * transactions, no joins, no query language.
  */
 
-import { RowWriter } from './codec.ts';
+import { written, type RowWriter } from './codec.ts';
 
 export type KeyPart = string | number;
 export type Key = readonly KeyPart[];
@@ -91,13 +91,8 @@ export interface Change {
 
 /** The bytes of a change's row; `undefined` where it deletes. */
 export function encodedValue({ value, row, write }: Change): Uint8Array | undefined {
-  if (write === undefined) return value;
-  scratch.reset();
-  write(scratch, row);
-  return scratch.finish();
+  return write === undefined ? value : written(write, row);
 }
-
-const scratch = new RowWriter();
 
 /**
  * The outcome of a commit; structurally a kernel `Barrier`. Shared by all batches that
