@@ -48,6 +48,8 @@ export class StreamManagement {
   /** Of the client's stanzas, how many may be acknowledged, and how many were. */
   saved: number;
   told: number;
+  /** More was taken when it was last told: the rest is said without being asked for. */
+  isToldShort = false;
   /** What need not be asked for any more: `received` at our last `<r/>`, or more where the client said so; when that was, and whether an `<a/>` has come since. */
   requestedSeq = 0;
   requestedAtMs = 0;
@@ -190,6 +192,7 @@ export function enabledXml(c: Connection, sm: StreamManagement, { token, maxSeco
 /** What the client is told of its own stanzas. §4 */
 export function writeAck(c: Connection, sm: StreamManagement): void {
   sm.told = sm.saved;
+  sm.isToldShort = sm.saved < c.session!.given.taken;
   c.link.write(`<a xmlns='${NS_SM}' h='${countOf(sm.saved - sm.base)}'/>`);
 }
 
@@ -201,7 +204,7 @@ export function tellClient(c: Connection, isOwed: boolean): void {
   const { sm } = c.session!;
   if (sm === undefined || !sm.isOn) {
     if (isOwed) c.isAckPending = true;
-  } else if (isOwed || sm.saved - sm.told >= TELL_AFTER) {
+  } else if (isOwed || sm.saved - sm.told >= TELL_AFTER || (sm.isToldShort && sm.saved > sm.told)) {
     writeAck(c, sm);
   }
 }

@@ -17,6 +17,7 @@ import type { Stanza } from '../xmpp/stanza.ts';
 import type { StreamCondition } from '../xmpp/stream-error.ts';
 import type { Bindings } from './bindings.ts';
 import { DIRECTORY, tellDirectory, type Binding, type BindNames, type ComponentMessage } from './messages.ts';
+import { settle } from './to-component.ts';
 
 /** What the component connections of one worker have done so far, read by metrics. */
 export class ComponentCounters {
@@ -120,6 +121,8 @@ export class ComponentConnection {
 
   /** Ends the stream in order: our end tag, then the transport. */
   finish(reason: CloseReason): 'closing' {
+    this.link.flush();
+    if (this.link.pendingBytes === 0) settle(this);
     if (this.isHeaderSent) this.link.write(STREAM_END);
     this.closeReason ??= reason;
     for (const name of this.names) this.unbind(name);

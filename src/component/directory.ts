@@ -111,7 +111,10 @@ class Directory {
     const binding = this.pick(stanza);
     if (binding !== undefined) this.turn.send(binding.connection, message);
     else if (this.mayWait(stanza, message.atMs)) this.wait(stanza);
-    else this.refuse(stanza, message.position);
+    else if (message.previous === 0) {
+      this.sendBack(stanza);
+      this.tellForwarded(stanza, message.position);
+    } else tellSender(this.turn, stanza.from.bare, { kind: 'forward_gap', by: stanza.to.bare }); // earlier ones are refused first: they may be lost with a connection
   }
 
   forwardAgain(message: ForwardAgain): void {
@@ -122,13 +125,17 @@ class Directory {
       this.turn.send(binding.connection, message);
       return;
     }
+    let refused = 0;
     for (const { stanza, position, atMs } of message.messages) {
       if (this.mayWait(stanza, atMs)) {
         this.wait(stanza); // and so may all that are younger
-        return;
+        break;
       }
-      this.refuse(stanza, position);
+      this.sendBack(stanza);
+      refused = position;
     }
+    // Once: after each word it says again what is left.
+    if (refused > 0) this.tellForwarded(first.stanza, refused);
   }
 
   forHost(stanza: Stanza): void {
@@ -157,10 +164,12 @@ class Directory {
     this.waitingCount++;
   }
 
-  private refuse(stanza: Stanza, position: number): void {
-    const { turn, environment } = this;
-    if (stanza.mayBeAnsweredWithError) environment.router.route(errorAnswer(stanza, notConnected()), turn);
-    tellSender(turn, stanza.from.bare, { kind: 'forwarded', by: stanza.to.bare, position });
+  private sendBack(stanza: Stanza): void {
+    if (stanza.mayBeAnsweredWithError) this.environment.router.route(errorAnswer(stanza, notConnected()), this.turn);
+  }
+
+  private tellForwarded({ from, to }: Stanza, position: number): void {
+    tellSender(this.turn, from.bare, { kind: 'forwarded', by: to.bare, position });
   }
 
   /** Whoever waited says again what it owes. */

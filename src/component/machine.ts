@@ -20,7 +20,7 @@ import { errorAnswer, readStanza, type Stanza } from '../xmpp/stanza.ts';
 import { carryOver, ComponentConnection, type ComponentArgs, type ComponentEvent, type Dialect } from './connection.ts';
 import { fromComponent, forgetLost, giveBack, cameBack, READ_AHEAD, readOn, taken } from './from-component.ts';
 import type { BindAnswer, ComponentMessage } from './messages.ts';
-import { confirm, drained, forwarded, forwardedAgain, toComponent } from './to-component.ts';
+import { confirm, drained, forwarded, forwardedAgain, settle, toComponent } from './to-component.ts';
 
 export type ComponentState = 'wait_for_stream' | 'wait_for_handshake' | 'wait_for_names' | 'established' | 'closing';
 type Handler = (c: ComponentConnection, event: ComponentEvent) => ComponentState;
@@ -139,6 +139,7 @@ export function stay<S extends string>(c: ComponentConnection, event: ComponentE
     case 'open':
       return c.fail('invalid-xml');
     case 'closed':
+      if (event.error === undefined) settle(c); // in order: all that was written has left
       c.closeReason ??= 'client_gone';
       c.turn.stop(c.closeReason);
       return 'closing';
@@ -155,6 +156,7 @@ export function stay<S extends string>(c: ComponentConnection, event: ComponentE
 
 /** Our end tag is sent: the peer's or the end of the connection is awaited. What still comes for it comes again, or goes back. */
 export function closing(c: ComponentConnection, event: ComponentEvent): 'closing' {
+  if (event.kind === 'closed' && event.error === undefined && c.closeReason !== 'slow_consumer') settle(c);
   if (event.kind === 'closed' || event.kind === 'close' || (event.kind === 'timeout' && event.name === 'closing'))
     c.turn.stop(c.closeReason ?? 'client_gone');
   else if (event.kind === 'message' || event.kind === 'presence' || event.kind === 'iq') {

@@ -79,12 +79,17 @@ export function confirm(c: ComponentConnection): void {
     arm(c);
     return;
   }
+  settle(c);
+  drained(c);
+}
+
+/** All that was written has left: who sent it owes it no more. */
+export function settle(c: ComponentConnection): void {
   for (const [key, position] of c.inbox.unconfirmed) {
     const [sender, by] = key.split(' ') as [BareJid, BareJid];
     tellSender(c.turn, sender, { kind: 'forwarded', by, position });
   }
   c.inbox.unconfirmed.clear();
-  drained(c);
 }
 
 function given(c: ComponentConnection, stanza: Stanza, position: number, atMs: number): void {

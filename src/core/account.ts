@@ -22,7 +22,7 @@ import { endSession, leave } from './ending.ts';
 import { deliver, isRequest } from './delivery.ts';
 import { beginDraft, finishDraft, type Draft } from './drafts.ts';
 import { FORWARD_CHECK_MS, Inbox, Outbox } from './forwarding.ts';
-import { give } from './giving.ts';
+import { give, tell } from './giving.ts';
 import { DROP, HANDLED, type StanzaHook } from './hooks.ts';
 import type { Host } from './host.ts';
 import { answerForHost, answerIq } from './iq.ts';
@@ -355,7 +355,7 @@ export class Account implements AccountContext {
     if (stanza.mayBeAnsweredWithError) this.route(errorAnswer(stanza, error));
   }
 
-  /** Answers a stanza whose handling failed; no hook runs, since what failed may be one. */
+  /** Answers a stanza whose handling failed; no hook runs, since what failed may be one, or their state is not loaded. */
   answerFailure(stanza: Stanza, condition: FailureCondition): void {
     if (!stanza.mayBeAnsweredWithError) return;
     const answer = errorAnswer(stanza, new StanzaError(condition));
@@ -364,7 +364,7 @@ export class Account implements AccountContext {
       return;
     }
     const session = this.byResource.get(answer.to.resource);
-    if (session !== undefined) this.push(session, answer);
+    if (session !== undefined) tell(this, session, answer);
   }
 
   markInterested(session: Session): void {
@@ -398,9 +398,7 @@ export class Account implements AccountContext {
     if (this.bySid.get(sid) !== session) return; // it has ended in this turn
     if (session.sm !== undefined && session.savedTaken < taken) {
       if (this.isStoreFailing) {
-        session.isTakenOwed ||= isAnswer;
-        if (connection !== undefined)
-          this.turn.send(connection, { kind: 'credit', sid, taken, saved: session.savedTaken, isAnswer: false });
+        if (connection !== undefined) this.turn.send(connection, { kind: 'credit', sid, taken, saved: session.savedTaken, isAnswer });
         return;
       }
       if (session.hasUnsavedRequests) session.isDirty = true;

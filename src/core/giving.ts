@@ -25,7 +25,17 @@ export function give(account: Account, session: Session, stanza: Stanza, form: F
   if (form !== 'plain') shown = carbon(form, shown, account.jid, session.jid);
   const { guards } = account.host;
   for (let i = 0; i < guards.length; i++) if (guards[i]!(account, session, shown, isLogged)) return;
+  hand(account, session, shown, form, isLogged);
+}
+
+/** A word of the account itself, also while nothing of it is loaded: no guard is asked. */
+export function tell(account: Account, session: Session, stanza: Stanza): void {
+  hand(account, session, stanza, 'plain', false);
+}
+
+function hand(account: Account, session: Session, shown: Stanza, form: Form, isLogged: boolean): void {
   const { outbound, sm, connection } = session;
+  const draft = account.draft!; // where it is logged
   const position = isLogged ? draft.position : 0;
   if (isLogged) draft.givenTo = added(draft.givenTo, session.key);
   const isSentNow = outbound.isLive && connection !== undefined;

@@ -68,8 +68,6 @@ export class Session {
   takesFrom = Infinity;
   /** Requests have come since the store was told of them. */
   hasUnsavedRequests = false;
-  /** The client has asked what was taken, and it could not be written down yet. */
-  isTakenOwed = false;
   /** It goes on being handed what waits when the client has acknowledged what it got. */
   isAwaitingAck = false;
   /** Its row in the store has to be written again. */

@@ -39,8 +39,7 @@ function endTrouble(account: Account): void {
   account.host.services.log.info('store_recovered', { account: account.bare });
   for (const session of account.sessions) {
     session.isDirty = true;
-    account.tellTaken(session, session.isTakenOwed);
-    session.isTakenOwed = false;
+    account.tellTaken(session, false);
     account.catchUp(session);
   }
   account.handOver();

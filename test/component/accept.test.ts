@@ -204,6 +204,39 @@ transcript('a component that comes back gets what its last connection did not', 
   assert.deepEqual(second.takesAll(), []);
 });
 
+transcript('what a component has got before it leaves does not come back', async (cast) => {
+  const { romeo } = cast;
+  const gateway = await cast.component();
+  await romeo.sends(`<message to='x@${GATEWAY}' id='m1' type='chat'><body>1</body></message>`);
+  await gateway.receives(`<message id='m1' type='chat'><body>1</body></message>`);
+  await gateway.endsStream();
+  await cast.advance(20_000);
+  await romeo.receivesNothing();
+});
+
+transcript(
+  'every message that a lost connection has not got is answered, not only the last',
+  { onlyOurs: 'looks inside' },
+  async (cast) => {
+    const { romeo } = cast;
+    const gateway = await cast.component();
+    gateway.stalls();
+    const body = 'x'.repeat(20_000);
+    const write = (n: number): Promise<void> =>
+      romeo.writes(`<message to='x@${GATEWAY}' id='m${n}' type='chat'><body>${body}</body></message>`);
+    for (let n = 0; n < 40; n++) await write(n);
+    await cast.target.settle();
+    await gateway.drops();
+    await write(40);
+    await cast.advance(20_000);
+    const errors = (await romeo.collects()).filter(({ attrs }) => attrs['type'] === 'error').map(({ attrs }) => attrs['id']);
+    assert.deepEqual(
+      errors,
+      Array.from({ length: 41 }, (_, n) => `m${n}`),
+    );
+  },
+);
+
 transcript('RFC 6121 §3, §4: contacts of a component subscribe and are seen', async (cast) => {
   const { romeo } = cast;
   await romeo.sends(`<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>`);

@@ -5,6 +5,7 @@ import { defineModule } from '../../src/core/module.ts';
 import type { AccountStatus } from '../../src/core/messages.ts';
 import { parseJid } from '../../src/xmpp/jid.ts';
 import { base64, errorXml, SASL, threat as scenario } from '../threats/scene.ts';
+import { printXml } from '../harness/xml.ts';
 import { failingStore } from './failing-store.ts';
 
 const INTERNAL = errorXml('cancel', 'internal-server-error');
@@ -72,6 +73,51 @@ scenario(
     long.failing.commits = false;
     await romeo.sends(set(99));
     await romeo.takes('the answer', ({ attrs }) => attrs['id'] === 's99' && attrs['type'] === 'result');
+  },
+);
+
+const twice = failingStore();
+scenario('what comes while the account waits for its store is refused', { store: twice.store, mayCrash: true }, async (scene) => {
+  const { romeo, juliet } = scene.cast;
+  for (const client of [romeo, juliet]) await client.becomesAvailable();
+  twice.failing.commits = true;
+  for (const id of ['s1', 's2']) {
+    await romeo.sends(`<iq type='set' id='${id}'><query xmlns='jabber:iq:roster'><item jid='contact@example.org'/></query></iq>`);
+    await scene.settle();
+  }
+  await romeo.sends(message(juliet.bare, 'm1')); // nothing of the account is loaded now
+  await scene.settle();
+  assert.equal(scene.crashes.length, 2);
+  twice.failing.commits = false;
+  for (let i = 0; i < 6; i++) await scene.advance(500);
+  for (const id of ['s1', 's2', 'm1']) {
+    const answer = await romeo.takes('an error', ({ attrs }) => attrs['id'] === id);
+    assert.ok(printXml(answer).includes('<resource-constraint '), printXml(answer));
+  }
+  await romeo.sends(message(juliet.bare, 'm2'));
+  await juliet.takes('the message', ({ attrs }) => attrs['id'] === 'm2');
+});
+
+const partly = failingStore();
+scenario(
+  'XEP-0198 §4: a client that asks is told what was kept, and the rest when that is',
+  { store: partly.store, mayCrash: true },
+  async (scene) => {
+    const { juliet } = scene.cast;
+    const romeo = await scene.loggedIn('romeo');
+    await romeo.binds('orchard');
+    await romeo.sends(`<enable xmlns='urn:xmpp:sm:3' resume='true'/>`);
+    await romeo.takes('enabled', ({ name }) => name === 'enabled');
+    await romeo.sends(message(juliet.bare, 'm1'));
+    partly.failing.commits = true;
+    await romeo.sends(message(juliet.bare, 'm2') + message(juliet.bare, 'm3'));
+    for (const id of ['m2', 'm3']) await romeo.takes(id, ({ attrs }) => attrs['id'] === id && attrs['type'] === 'error');
+    await romeo.sends(`<r xmlns='urn:xmpp:sm:3'/>`);
+    const first = await romeo.takes('a count', ({ name }) => name === 'a');
+    assert.equal(first.attrs['h'], '1');
+    partly.failing.commits = false;
+    await scene.advance(5_000);
+    await romeo.takes('the whole count', ({ name, attrs }) => name === 'a' && attrs['h'] === '3');
   },
 );
 
