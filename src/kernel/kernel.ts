@@ -214,6 +214,14 @@ export class Kernel {
     return this.#parts.scheduler.onSliceEnd(hook);
   }
 
+  /**
+   * Calls `work` once, when the actors that have mail now have handled it: the moment for a store to write down what they hold. What
+   * that settles goes on in the same slice.
+   */
+  defer(work: () => void): void {
+    this.#parts.scheduler.defer(work);
+  }
+
   /** Asks an actor here to stop after the mail it has, and what it holds. False where it is not there. */
   stop(ref: ActorRef, why = 'stopped'): boolean {
     const cell = this.#local(ref);

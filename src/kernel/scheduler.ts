@@ -23,6 +23,8 @@ export interface SchedulerHost {
  * time slice.
  *
  *   event loop:  poll (sockets, ports) ──► slice: cell cell cell … ──► hooks: flush sockets, bridges ──► poll …
+ *                                                   ▲         └─► deferred: the store writes, and what it settles goes on
+ *                                                   └──────────────────┘
  *
  * Mail from outside of a slice arms one slice per pass of the event loop, so that everything read in one
  * poll is handled together and what it causes leaves together.
@@ -33,6 +35,7 @@ export class Scheduler {
   readonly #sliceMs: number;
   readonly #batchMs: number;
   readonly #hooks: (() => void)[] = [];
+  #deferred: (() => void)[] = [];
   readonly #slice = (): void => this.#armedSlice();
   #head: Cell | undefined = undefined;
   #tail: Cell | undefined = undefined;
@@ -101,6 +104,12 @@ export class Scheduler {
     };
   }
 
+  /** Calls `work` once, in this slice or the next, when its actors have nothing more to do or its time is over. What that gives them to do is of the same slice. */
+  defer(work: () => void): void {
+    this.#deferred.push(work);
+    this.arm();
+  }
+
   /** Runs slices until no actor here has work: tests without an event loop. Throws after `maxSlices`. */
   drain(maxSlices = 100_000): void {
     this.run();
@@ -129,6 +138,7 @@ export class Scheduler {
   close(): void {
     this.#isClosed = true;
     this.#hooks.length = 0;
+    for (const work of this.#deferred.splice(0)) this.#clock.immediate(work);
   }
 
   #armedSlice(): void {
@@ -145,7 +155,16 @@ export class Scheduler {
     let messages = 0;
     this.#wallOffsetMs = this.#clock.now() - lookMs;
     this.#setNow(lookMs);
-    for (let cell = this.#head; cell !== undefined; cell = this.#head) {
+    for (;;) {
+      const cell = this.#head;
+      if (cell === undefined) {
+        if (this.#deferred.length === 0) break;
+        this.#runDeferred();
+        lookMs = this.#clock.monotonicMs();
+        this.#setNow(lookMs);
+        if (lookMs >= endMs) break;
+        continue;
+      }
       this.#head = cell.nextRun;
       if (this.#head === undefined) this.#tail = undefined;
       cell.nextRun = undefined;
@@ -164,6 +183,13 @@ export class Scheduler {
       }
     }
     this.messages += messages;
+    if (this.#deferred.length > 0) this.#runDeferred();
+  }
+
+  #runDeferred(): void {
+    const deferred = this.#deferred;
+    this.#deferred = [];
+    for (let at = 0; at < deferred.length; at++) this.#call(deferred[at]!);
   }
 
   #setNow(monotonicMs: number): void {

@@ -10,18 +10,23 @@ export function storePath({ dataDir }: Pick<Config, 'dataDir'>): string {
   return join(dataDir, 'store');
 }
 
+export interface StoreHooks {
+  /** Told when changes cannot be brought into place for a while, and with `undefined` when they can again; nothing is lost meanwhile. */
+  readonly onTrouble?: (error: Error | undefined) => void;
+  readonly gather?: (write: () => void) => void;
+}
+
 /**
- * @param onTrouble told when changes cannot be brought into place for a while, and with `undefined` when they can again; nothing is lost meanwhile.
  * @throws OperatorError with the store's code and what to do.
  */
-export async function openStore(config: Config, onTrouble?: (error: Error | undefined) => void): Promise<Store> {
+export async function openStore(config: Config, hooks: StoreHooks = {}): Promise<Store> {
   const { store } = config;
   try {
     return await openLmdb({
       path: storePath(config),
       sync: store.sync,
       commitDelayMs: store.gatherMs,
-      ...(onTrouble === undefined ? {} : { onTrouble }),
+      ...hooks,
     });
   } catch (error) {
     if (error instanceof StoreError) throw new OperatorError(error.code, error.message, { cause: error });

@@ -72,9 +72,11 @@ export async function startWholeServer(input: StartInput): Promise<StartedServer
     const ticketSecret = randomBytes(32);
     const pool = new Pool({ threads: config.pool.threads, maxQueued: config.pool.maxQueued });
     undo.unshift(() => pool.close());
-    const store = await openStore(config, (error) => {
-      if (error === undefined) logger.info('store_recovered');
-      else logger.error('store_trouble', { reason: error.message });
+    const store = await openStore(config, {
+      onTrouble: (error) => {
+        if (error === undefined) logger.info('store_recovered');
+        else logger.error('store_trouble', { reason: error.message });
+      },
     });
     undo.unshift(() => store.close());
 

@@ -87,7 +87,8 @@ export class WorkerService implements WorkerControl {
   async start(): Promise<void> {
     const { start, main } = this.options;
     // Not loaded where it is not used: embedded servers keep their data in memory.
-    this.store = storeForDrill(this.options.store ?? (await (await import('./open-store.ts')).openStore(start.config)));
+    const gather = (write: () => void): void => this.kernel.defer(write);
+    this.store = storeForDrill(this.options.store ?? (await (await import('./open-store.ts')).openStore(start.config, { gather })));
     this.tls = this.loadTls(this.tlsSettings());
     const s2s = start.config.s2s.isEnabled ? await this.makeS2s() : undefined;
     const hasClientCertificates = start.config.tls.clientAuthorities !== undefined;

@@ -31,6 +31,7 @@ export interface CommitterOptions {
   readonly instance: number;
   readonly sync: 'process' | 'disk';
   readonly commitDelayMs: number;
+  readonly gather: (write: () => void) => void;
   readonly syncIntervalMs: number;
   readonly maxBatchBytes: number;
   readonly maxGroupBytes: number;
@@ -234,7 +235,7 @@ export class Committer {
     this.#isScheduled = true;
     const { commitDelayMs } = this.#options;
     const waitMs = commitDelayMs === 0 ? 0 : this.#lastWriteMs + commitDelayMs - performance.now();
-    if (waitMs <= 0) setImmediate(this.#onTurn);
+    if (waitMs <= 0) this.#options.gather(this.#onTurn);
     else setTimeout(this.#onTurn, waitMs);
   }
 

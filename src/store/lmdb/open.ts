@@ -36,6 +36,8 @@ export interface LmdbOptions {
    * while commits keep coming; a lone commit never waits.
    */
   readonly commitDelayMs?: number;
+  /** Where a group is not to wait: calls `write` when what belongs together has been committed. Default: in the next turn of the event loop. */
+  readonly gather?: (write: () => void) => void;
   /** With 'process': how often journals go to the disk. Default 1000. */
   readonly syncIntervalMs?: number;
   /** A larger batch is refused with ERR_STORE_TOO_LARGE. Default 8 MiB. */
@@ -211,6 +213,7 @@ function makeStore(
     instance,
     sync: options.sync ?? 'process',
     commitDelayMs: options.commitDelayMs ?? 0,
+    gather: options.gather ?? setImmediate,
     syncIntervalMs: options.syncIntervalMs ?? 1000,
     maxBatchBytes: options.maxBatchBytes ?? 8 * MIB,
     maxGroupBytes: options.maxGroupBytes ?? 32 * MIB,
