@@ -8,5 +8,5 @@ import { WorkerService } from './server/worker-service.ts';
 
 const { start, mainPort } = workerData as ThreadData;
 const main = wrap<MainControl>(nodeEndpoint(mainPort)) as unknown as MainControl;
-const service: WorkerControl = new WorkerService({ start, main });
+const service: WorkerControl = new WorkerService({ start, main, mayRest: true });
 expose(service, nodeEndpoint(parentPort!));

@@ -43,14 +43,14 @@ const window = Number(values.window);
 const batches = Number(values.batches);
 
 const path = mkdtempSync(join(tmpdir(), 'rookery-journey-'));
-const store = await openLmdb({ path });
 const { config } = loadConfig({
   env: {},
   modules: moduleSchemas(),
   values: { domains: [DOMAIN], c2s: { isTlsRequired: false }, accounts: { scramIterations: 1 }, log: { level: 'silent' } },
 });
 const kernel = new Kernel({ clock: systemClock, observer: {}, askOrder: ['c2s', 'account'] });
-const flushQueue = new FlushQueue();
+const store = await openLmdb({ path, gather: (write) => kernel.defer(write) });
+const flushQueue = new FlushQueue(setImmediate, () => kernel.isInSlice);
 kernel.onSliceEnd(() => flushQueue.flush());
 const silent = (): void => undefined;
 const runtime = new Runtime({

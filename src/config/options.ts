@@ -639,6 +639,11 @@ export const OPTIONS = {
       doc: 'Time the actors of a worker run before its sockets are served again.',
       reload: 'restart',
     }),
+    pollIntervalMs: option('ROOKERY_POLL_INTERVAL', 'workers.poll_interval', duration({ min: 0, max: 20 }), {
+      default: 1,
+      doc: 'While 64 connections or more talk at the same time, how often a worker looks at their sockets: what arrives between is handled together, which costs less. 0s: at once.',
+      reload: 'restart',
+    }),
   },
   pool: {
     threads: option('ROOKERY_POOL_THREADS', 'pool.threads', count({ min: 1, max: 1_000 }), {

@@ -43,6 +43,8 @@ export interface KernelOptions {
   readonly observer?: KernelObserver | undefined;
   readonly limits?: Partial<KernelLimits> | undefined;
   readonly wheel?: WheelOptions | undefined;
+  /** Called when a slice is over, all it has caused has left, and no actor here has work. May take a moment. */
+  readonly rest?: (() => void) | undefined;
   /**
    * Names of machines, askers first: an ask in the other direction, which could end in two actors waiting for
    * each other, crashes the asker. Machines that are not named may ask anybody. For development.
@@ -102,6 +104,7 @@ export class Kernel {
     parts.scheduler = new Scheduler(clock, limits, {
       go: (cell) => parts.runner.go(cell),
       flushBridges: () => parts.bridges.flush(),
+      rest: options.rest,
       hookFailed: (error) => observer.failed?.({ what: 'slice_hook', machine: undefined, error }),
     });
     parts.asks = new AskTable({
@@ -212,6 +215,11 @@ export class Kernel {
   /** Runs `hook` at the end of every slice: the moment to flush what its turns have written. The result takes it back. */
   onSliceEnd(hook: () => void): () => void {
     return this.#parts.scheduler.onSliceEnd(hook);
+  }
+
+  /** Within a slice, whose end is to come. */
+  get isInSlice(): boolean {
+    return this.#parts.scheduler.isRunning;
   }
 
   /**

@@ -14,6 +14,7 @@ export interface SchedulerHost {
   go(cell: Cell): number;
   /** Posts what is gathered for other workers. */
   flushBridges(): void;
+  readonly rest: (() => void) | undefined;
   /** A slice hook threw. */
   hookFailed(error: unknown): void;
 }
@@ -143,7 +144,9 @@ export class Scheduler {
 
   #armedSlice(): void {
     this.#isArmed = false;
-    if (!this.#isClosed) this.run();
+    if (this.#isClosed) return;
+    this.run();
+    if (!this.hasWork) this.#host.rest?.();
   }
 
   #runActors(): void {

@@ -8,22 +8,28 @@ export interface Flushable {
 /**
  * Connections with unsent text, one queue per worker. Cost: one array slot per connection and slice.
  *
- * The scheduler calls `flush` at the end of a slice. Text written outside of slices (tests, callbacks
- * of the socket) is not forgotten: the first addition arranges for a flush in this turn of the event loop.
+ * The scheduler calls `flush` at the end of a slice. Text written outside of slices (tests, callbacks of the socket) is not
+ * forgotten: the first addition arranges for a flush in this turn of the event loop. That costs a pass of the loop, so it is not
+ * arranged where somebody flushes anyway.
  */
 export class FlushQueue {
   #waiting: Flushable[] = [];
   #flushing: Flushable[] = [];
   #isArmed = false;
   readonly #later: (run: () => void) => void;
+  readonly #isServed: () => boolean;
   readonly #fallback = (): void => {
     this.#isArmed = false;
     this.flush();
   };
 
-  /** @param later runs its argument once, soon, never at once; tests pass their own. */
-  constructor(later: (run: () => void) => void = setImmediate) {
+  /**
+   * @param later runs its argument once, soon, never at once; tests pass their own.
+   * @param isServed whether the queue is going to be flushed soon without that.
+   */
+  constructor(later: (run: () => void) => void = setImmediate, isServed: () => boolean = () => false) {
     this.#later = later;
+    this.#isServed = isServed;
   }
 
   /** Transports waiting for the next flush. */
@@ -34,7 +40,7 @@ export class FlushQueue {
   /** Adds a transport; it must not add itself again before it has been flushed. */
   add(transport: Flushable): void {
     this.#waiting.push(transport);
-    if (this.#isArmed) return;
+    if (this.#isArmed || this.#isServed()) return;
     this.#isArmed = true;
     this.#later(this.#fallback);
   }

@@ -38,6 +38,7 @@ import { AWAKE } from '../log/segment.ts';
 import type { Transport } from '../net/transport.ts';
 import type { Store } from '../store/store.ts';
 import { Link, LinkShare, type LinkEvent } from '../stream/link.ts';
+import type { Pace } from '../stream/pace.ts';
 import type { OutboundLimits } from '../stream/outbound.ts';
 import { S2s, type S2sWorld } from '../s2s/index.ts';
 import { parseJid, type BareJid } from '../xmpp/jid.ts';
@@ -70,6 +71,7 @@ export interface RuntimeOptions {
   readonly certificateAddresses?: ((certificate: Buffer) => readonly string[]) | undefined;
   /** The way to other servers; without it there is none. */
   readonly s2s?: S2sWorld | undefined;
+  readonly pace?: Pace | undefined;
   /** Told when a connection has logged in, and so stops counting as one that has not. */
   readonly onAuthenticated?: (transport: Transport) => void;
   /** Told of each wrong password. */
@@ -99,7 +101,7 @@ export class Runtime {
   constructor(options: RuntimeOptions) {
     const { config, kernel, modules, now, onAuthenticated, onLoginFailed } = options;
     this.config = config;
-    this.links = new LinkShare(outboundLimits(config), kernel.clock);
+    this.links = new LinkShare(outboundLimits(config), kernel.clock, options.pace);
     this.kernel = kernel;
     this.store = options.store;
     this.now = now;

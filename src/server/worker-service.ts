@@ -31,6 +31,7 @@ import { serverCommands } from './commands.ts';
 import { storeForDrill } from './drill.ts';
 import { LOOK_MS, ownHeap, QuietCollector } from './quiet-collector.ts';
 import { Runtime } from './runtime.ts';
+import { Pace } from '../stream/pace.ts';
 import type { Activity, ActorView, ListeningPorts, MainControl, WorkerControl, WorkerFigures, WorkerStart } from './worker-control.ts';
 
 /** How often the watchdog is told that the event loop turns; more often than that looks. */
@@ -44,6 +45,8 @@ export interface WorkerServiceOptions {
   /** In place of the store on disk. */
   readonly store?: Store;
   readonly clock?: Clock;
+  /** Whether the thread is its own, and may be put to sleep for a moment: see `stream/pace.ts`. */
+  readonly mayRest?: boolean;
 }
 
 export class WorkerService implements WorkerControl {
@@ -52,7 +55,8 @@ export class WorkerService implements WorkerControl {
   private tlsHosts: readonly TlsHost[];
   readonly logger: Logger;
   private readonly kernel: Kernel;
-  private readonly flushQueue = new FlushQueue();
+  private readonly pace: Pace | undefined;
+  private readonly flushQueue = new FlushQueue(setImmediate, () => this.kernel.isInSlice);
   private readonly admission: Admission;
   private readonly listeners: Listener[] = [];
   private store: Store | undefined;
@@ -64,11 +68,13 @@ export class WorkerService implements WorkerControl {
   private collecting: NodeJS.Timeout | undefined;
 
   constructor(options: WorkerServiceOptions) {
-    const { start, main, clock = systemClock } = options;
+    const { start, main, clock = systemClock, mayRest = false } = options;
     this.options = options;
     this.config = start.config;
     this.tlsHosts = start.tlsHosts;
     this.logger = makeLogger({ level: start.config.log.level, fields: { worker: start.index }, write: (lines) => main.log(lines) });
+    const pace = mayRest ? new Pace(start.config.workers.pollIntervalMs) : undefined;
+    this.pace = pace;
     this.kernel = new Kernel({
       worker: start.index,
       workers: start.workers,
@@ -77,6 +83,7 @@ export class WorkerService implements WorkerControl {
       // Who may wait for whom: see src/README.md.
       askOrder: ['c2s', 'account'],
       limits: kernelLimits(start.config),
+      rest: pace && (() => pace.rest()),
     });
     this.kernel.onSliceEnd(() => this.flushQueue.flush());
     this.admission = new Admission(admissionLimits(start.config), clock);
@@ -107,6 +114,7 @@ export class WorkerService implements WorkerControl {
       onAuthenticated: (transport) => this.authenticated(transport),
       onLoginFailed: ({ remoteAddress }) => this.loginFailed(remoteAddress),
       s2s,
+      pace: this.pace,
     });
   }
 

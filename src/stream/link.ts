@@ -14,6 +14,7 @@ import type { Frame, FrameError, FramerLimits } from '../xml/frame.ts';
 import { Framer } from '../xml/framer.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Transport, TransportHandlers } from '../net/transport.ts';
+import type { Pace } from './pace.ts';
 import { Outbound, type OutboundLimits, type OutboundTerms, type Sender } from './outbound.ts';
 import { Shaper, Throttle, type Shaped, type ShaperRates } from './shaper.ts';
 
@@ -41,10 +42,12 @@ const WHITE_SPACE_REST_MS = 1_000;
 export class LinkShare {
   readonly throttle: Throttle;
   readonly outbound: Outbound;
+  readonly pace: Pace | undefined;
 
-  constructor(limits: OutboundLimits, clock: Clock) {
+  constructor(limits: OutboundLimits, clock: Clock, pace?: Pace) {
     this.throttle = new Throttle(clock);
     this.outbound = new Outbound(limits, clock);
+    this.pace = pace;
   }
 }
 
@@ -174,6 +177,7 @@ export class Link implements TransportHandlers, Shaped, Sender {
   bytes(chunk: Buffer): void {
     const nowMs = this.now();
     if (nowMs - this.lastReceivedMs >= WHITE_SPACE_REST_MS) this.framer.forgiveWhiteSpace();
+    this.share.pace?.heard(this.lastReceivedMs, nowMs);
     this.lastReceivedMs = nowMs;
     this.shaper?.received(chunk.length);
     this.framer.push(chunk);

@@ -102,6 +102,52 @@ test('a hook that throws is reported, and the others run', () => {
   assert.ok(ran > 0);
 });
 
+test('deferred work comes when the actors have nothing more to do, and what it gives them is of the same slice', () => {
+  const { kernel, record, clock } = makeKernel();
+  const order: string[] = [];
+  let deferred = 0;
+  const { ref } = record({
+    onEvent: (event) => {
+      order.push(`turn ${numbers([event])[0]}`);
+      if (deferred++ > 1) return;
+      kernel.defer(() => {
+        order.push('write');
+        kernel.send(ref, note(10 + deferred));
+      });
+    },
+  });
+  kernel.onSliceEnd(() => order.push('end'));
+  kernel.send(ref, note(1));
+  kernel.send(ref, note(2));
+  clock.tick();
+  assert.deepEqual(order, ['turn 1', 'turn 2', 'write', 'write', 'turn 12', 'turn 12', 'end']);
+});
+
+test('deferred outside of a slice it waits for the next one, and a kernel that is closed forgets none', () => {
+  const { kernel, clock } = makeKernel();
+  const order: string[] = [];
+  kernel.defer(() => order.push('first'));
+  assert.deepEqual(order, []);
+  clock.tick();
+  assert.deepEqual(order, ['first']);
+  kernel.defer(() => order.push('last' as never));
+  kernel.close();
+  clock.run();
+  assert.deepEqual(order, ['first', 'last']);
+});
+
+test('deferred work that throws is reported, and the others run', () => {
+  const { kernel, run, failures } = makeKernel();
+  let ran = 0;
+  kernel.defer(() => {
+    throw new Error('deferred');
+  });
+  kernel.defer(() => ran++);
+  run();
+  assert.equal(failures[0]!.what, 'slice_hook');
+  assert.equal(ran, 1);
+});
+
 test('without mail there are no slices', () => {
   const { kernel, record, clock } = makeKernel();
   record();
