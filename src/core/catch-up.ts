@@ -4,7 +4,7 @@
  */
 import { LOG, logKey, type LogEntry } from '../log/entry.ts';
 import { PENDING } from '../log/segment.ts';
-import { delayElement } from '../xmpp/delay.ts';
+import { DELAY_HEAD, delayXml } from '../xmpp/delay.ts';
 import type { Account } from './account.ts';
 import type { AccountContext } from './context.ts';
 import { shownStanza } from './drafts.ts';
@@ -76,15 +76,29 @@ export function catchUp(account: Account, session: Session): void {
   }
   session.isBusy = true;
   const { generation } = session;
-  const { store } = account.host.services;
-  const read = Promise.all(missing.map(({ position }) => store.get(LOG, account.bare, logKey(position))));
-  account.later(read, (context, entries) => {
+  account.later(entriesOf(account, missing), (context, entries) => {
     const current = context as Account;
     if (session.generation !== generation) return; // another read has begun
     session.isBusy = false;
-    missing.forEach((item, i) => show(current, session, item, entries[i]));
+    for (const item of missing) show(current, session, item, entries.get(item.position));
     if (current.sessionBySid(session.sid) === session) catchUp(current, session);
   });
+}
+
+/** What the log has at the items' positions. Neighbours, as most are, cost one reading. */
+async function entriesOf({ host, bare }: Account, items: readonly Item[]): Promise<Map<number, LogEntry>> {
+  const { store } = host.services;
+  const positions = items.map(({ position }) => position);
+  const from = Math.min(...positions);
+  const to = Math.max(...positions) + 1;
+  const entries = new Map<number, LogEntry>();
+  if (to - from <= 2 * items.length) {
+    for (const { value } of await store.list(LOG, bare, { from: logKey(from), to: logKey(to) })) entries.set(value.position, value);
+    return entries;
+  }
+  for (const entry of await Promise.all(positions.map((position) => store.get(LOG, bare, logKey(position)))))
+    if (entry !== undefined) entries.set(entry.position, entry);
+  return entries;
 }
 
 /**
@@ -119,7 +133,7 @@ function handOn(account: Account, session: Session, items: readonly Item[]): voi
       continue;
     }
     // XEP-0203 §4, XEP-0160 §2
-    if (item.isDelayed) item.stanza = item.stanza!.withAppended(delayElement(account.host.domain, item.atMs, 'Offline Storage'));
+    if (item.isDelayed) item.stanza = item.stanza!.withAppendedXml(delayXml(account.host.domain, item.atMs, 'Offline Storage'), DELAY_HEAD);
     item.isDelayed = false;
     if (account.pending.remove(item.position)) account.delete(PENDING, [item.position]);
     send(account, session, item);

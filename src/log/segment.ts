@@ -65,7 +65,7 @@ export const LOG_STATE = jsonTable<LogState>({ name: 'log_state', version: 1 });
 export const AWAKE = jsonTable<{ readonly sinceMs: number }>({ name: 'awake', version: 1 });
 
 /** Positions of entries no session was given yet: what a session gets when it becomes available. XEP-0160 */
-export const PENDING = jsonTable<PendingRow>({ name: 'pending', version: 1 });
+export const PENDING = jsonTable<PendingRow>({ name: 'pending', version: 1, isRun: true });
 
 export interface PendingRow {
   readonly bytes: number;

@@ -9,6 +9,8 @@ export interface JsonTableSpec<V> {
   readonly name: string;
   /** Of the rows written from now on. Raise it when old rows must be understood differently. */
   readonly version: number;
+  /** See `Table.isRun`. */
+  readonly isRun?: boolean;
   /** Turns what an older version of the table wrote into a row of this one. */
   readonly migrate?: (row: unknown, version: number) => V;
 }
@@ -17,10 +19,11 @@ export interface JsonTableSpec<V> {
  * A table whose rows are JSON. A row without a `migrate` for its version, or of a newer version than
  * the table, is refused (the store reports ERR_STORE_DECODE).
  */
-export function jsonTable<V>({ name, version, migrate }: JsonTableSpec<V>): Table<V> {
+export function jsonTable<V>({ name, version, isRun, migrate }: JsonTableSpec<V>): Table<V> {
   return {
     name,
     version,
+    ...(isRun === undefined ? {} : { isRun }),
     encode: (value) => Buffer.from(JSON.stringify(value), 'utf8'),
     decode(bytes, rowVersion) {
       const row: unknown = JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8'));

@@ -9,7 +9,7 @@ import { isBlock } from '../../src/store/lmdb/blocks.ts';
 import { AFTER_PARTITIONS, Env, FORMAT_KEY, PARTITION_KEYS, STORE_FORMAT } from '../../src/store/lmdb/env.ts';
 import { openLmdb } from '../../src/store/lmdb/open.ts';
 import { packSuffix, rowHeader } from '../../src/store/row.ts';
-import type { Key, TableName } from '../../src/store/store.ts';
+import { Batch, type Key, type TableName } from '../../src/store/store.ts';
 import { packKey } from '../../src/store/tuple.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'rookery-upgrade-'));
@@ -23,6 +23,7 @@ const log = binaryTable<string>({
   write: (row, text) => void row.rest(text),
   read: (row) => row.rest(),
 });
+const pending = jsonTable<{ bytes: number }>({ name: 'pending', version: 1, isRun: true });
 const peers = jsonTable<number[]>({ name: 'log_peer', version: 1 });
 const OWNERS = ['juliet@capulet.lit', 'log', 'romeo@montague.lit'];
 
@@ -42,6 +43,7 @@ test('a store of format 1 is brought to blocks when it is opened, whatever is mi
     for (const owner of OWNERS) {
       for (const position of positions) put(old, owner, log, [position], `${owner} ${position}`);
       put(old, owner, peers, ['log', 5], '[5,6]'); // ends like a row of the log, and is none
+      for (const position of [7, 9, 40]) put(old, owner, pending, [position], `{"bytes":${position}}`);
     }
   });
   await old.close();
@@ -56,13 +58,43 @@ test('a store of format 1 is brought to blocks when it is opened, whatever is mi
     assert.ok(rows.every(({ key, value }) => value === `${owner} ${key[0]}`));
     assert.equal(await store.get(log, owner, [positions[1_000]!]), `${owner} ${positions[1_000]}`);
     assert.deepEqual(await store.get(peers, owner, ['log', 5]), [5, 6]);
+    assert.deepEqual(
+      (await store.list(pending, owner)).map(({ key, value }) => [key[0], value.bytes]),
+      [7, 9, 40].map((position) => [position, position]),
+    );
   }
   await store.close();
 
   const env = Env.open(join(path, DATA_FILE), true);
   assert.equal(env.getJson(FORMAT_KEY), STORE_FORMAT);
   const stored = [...env.rows(PARTITION_KEYS, AFTER_PARTITIONS, false, Infinity)];
-  assert.equal(stored.filter(({ value }) => isBlock(value)).length, OWNERS.length * Math.ceil((positions.at(-1)! + 1) / 16));
+  assert.equal(stored.filter(({ value }) => isBlock(value)).length, OWNERS.length * (Math.ceil((positions.at(-1)! + 1) / 16) + 2));
   assert.equal(stored.filter(({ value }) => !isBlock(value)).length, OWNERS.length);
   await env.close();
+});
+
+test('a store of format 2 has runs already, and gets those that are new', async () => {
+  const path = join(directory, 'second');
+  const store = await openLmdb({ path });
+  const owner = OWNERS[0]!;
+  const positions = Array.from({ length: 40 }, (_, i) => i + 1);
+  for (const position of positions) await store.commit(new Batch(owner).put(log, [position], `entry ${position}`)).promise;
+  await store.close();
+  const old = Env.open(join(path, DATA_FILE), false);
+  old.transaction(() => {
+    old.putJson(FORMAT_KEY, 2);
+    for (const position of positions) put(old, owner, pending, [position], `{"bytes":${position}}`);
+  });
+  await old.close();
+
+  const again = await openLmdb({ path });
+  assert.deepEqual(
+    (await again.list(log, owner)).map(({ value }) => value),
+    positions.map((position) => `entry ${position}`),
+  );
+  assert.deepEqual(
+    (await again.list(pending, owner)).map(({ value }) => value.bytes),
+    positions,
+  );
+  await again.close();
 });

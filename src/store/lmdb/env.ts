@@ -27,7 +27,7 @@ export interface Slice {
 }
 
 /** Raised when a release writes what an older one would misread. */
-export const STORE_FORMAT = 2;
+export const STORE_FORMAT = 3;
 
 const META = '\x00';
 export const FORMAT_KEY: Packed = `${META}format`;

@@ -6,8 +6,8 @@ import { BLOCK_ROWS, blockKey, BlockBuilder, isBlock, noteInRun, numberOf, NUMBE
 import { AFTER_PARTITIONS, FORMAT_KEY, PARTITION_KEYS, STORE_FORMAT } from './env.ts';
 import type { Env } from './env.ts';
 
-/** Tables of format 1 whose rows were rows by themselves and are runs now. */
-const RUNS_SINCE_2: readonly Packed[] = [packKey(['log'])];
+/** Tables whose rows were rows by themselves in format 1 (the log) or 2 (what is pending), and are runs now. */
+const NEW_RUNS: readonly Packed[] = [packKey(['log']), packKey(['pending'])];
 /** Read at a time, and written in one transaction at most. */
 const ROWS = 1_000;
 
@@ -52,5 +52,5 @@ function gatherRuns(env: Env, from: Packed): Packed | undefined {
 /** Partition, table, number. */
 function isRunRow(key: Packed): boolean {
   const table = endOfFirstPart(key);
-  return table > 0 && RUNS_SINCE_2.some((name) => key.startsWith(name, table) && key.length === table + name.length + NUMBER_BYTES);
+  return table > 0 && NEW_RUNS.some((name) => key.startsWith(name, table) && key.length === table + name.length + NUMBER_BYTES);
 }
