@@ -8,5 +8,7 @@ import { WorkerService } from './server/worker-service.ts';
 
 const { start, mainPort } = workerData as ThreadData;
 const main = wrap<MainControl>(nodeEndpoint(mainPort)) as unknown as MainControl;
-const service: WorkerControl = new WorkerService({ start, main, mayRest: true });
+/** Nothing ever wakes it. */
+const nobody = new Int32Array(new SharedArrayBuffer(4));
+const service: WorkerControl = new WorkerService({ start, main, sleep: (ms) => void Atomics.wait(nobody, 0, 0, ms) });
 expose(service, nodeEndpoint(parentPort!));

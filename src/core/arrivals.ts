@@ -7,9 +7,9 @@ import type { AccountContext } from './context.ts';
 import { CLOCK_SLACK_MS } from './forwarding.ts';
 import { Forward, type ForwardAgain, type Forwarded, type ForwardGap } from './messages.ts';
 
-/** Senders are told what has arrived after so long, or so many messages. */
+/** Senders are told what has arrived after so long, or so many messages: till then they keep them, and what is kept long is dear to collect. */
 const CONFIRM_MS = 250;
-const CONFIRM_MESSAGES = 64;
+const CONFIRM_MESSAGES = 8;
 /** Entries read at a time when the log is asked what is there already. */
 const CHUNK = 256;
 

@@ -45,8 +45,8 @@ export interface WorkerServiceOptions {
   /** In place of the store on disk. */
   readonly store?: Store;
   readonly clock?: Clock;
-  /** Whether the thread is its own, and may be put to sleep for a moment: see `stream/pace.ts`. */
-  readonly mayRest?: boolean;
+  /** Puts the thread to sleep for a moment, where it is the worker's own: see `stream/pace.ts`. */
+  readonly sleep?: (ms: number) => void;
 }
 
 export class WorkerService implements WorkerControl {
@@ -68,12 +68,12 @@ export class WorkerService implements WorkerControl {
   private collecting: NodeJS.Timeout | undefined;
 
   constructor(options: WorkerServiceOptions) {
-    const { start, main, clock = systemClock, mayRest = false } = options;
+    const { start, main, clock = systemClock, sleep } = options;
     this.options = options;
     this.config = start.config;
     this.tlsHosts = start.tlsHosts;
     this.logger = makeLogger({ level: start.config.log.level, fields: { worker: start.index }, write: (lines) => main.log(lines) });
-    const pace = mayRest ? new Pace(start.config.workers.pollIntervalMs) : undefined;
+    const pace = sleep && new Pace(start.config.workers.pollIntervalMs, sleep, () => clock.monotonicMs());
     this.pace = pace;
     this.kernel = new Kernel({
       worker: start.index,

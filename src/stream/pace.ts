@@ -13,8 +13,6 @@ const WINDOW_MS = 32;
 const MIN_CONNECTIONS = 64;
 /** A shorter rest is not worth the system call. */
 const LEAST_MS = 0.05;
-/** For waiting: nothing ever wakes it. */
-const NOBODY = new Int32Array(new SharedArrayBuffer(4));
 
 export class Pace {
   private readonly intervalMs: number;
@@ -27,15 +25,14 @@ export class Pace {
   private isBusy = false;
   private lookedMs = 0;
 
-  /** @param intervalMs 0: it never rests. */
-  constructor(
-    intervalMs: number,
-    monotonicMs: () => number = () => performance.now(),
-    sleep: (ms: number) => void = (ms) => void Atomics.wait(NOBODY, 0, 0, ms),
-  ) {
+  /**
+   * @param intervalMs 0: it never rests.
+   * @param sleep puts the thread to sleep for so long.
+   */
+  constructor(intervalMs: number, sleep: (ms: number) => void, monotonicMs: () => number) {
     this.intervalMs = intervalMs;
-    this.monotonicMs = monotonicMs;
     this.sleep = sleep;
+    this.monotonicMs = monotonicMs;
   }
 
   /** A connection has sent something at `nowMs`; the time before that it was at `lastMs`, by the same clock. */

@@ -13,11 +13,11 @@ class World {
   constructor(intervalMs = 1) {
     this.pace = new Pace(
       intervalMs,
-      () => this.nowMs,
       (ms) => {
         this.rests.push(ms);
         this.nowMs += ms;
       },
+      () => this.nowMs,
     );
   }
 
