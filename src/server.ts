@@ -14,10 +14,11 @@ import { loadConfig } from './config/load.ts';
 import { derive, verify } from './pool.ts';
 import { runCommand, serverCommands } from './server/commands.ts';
 import { LocalWorker } from './server/local-worker.ts';
+import { MODULES } from './modules/index.ts';
 import { moduleSchemas } from './server/module-schemas.ts';
 import { ServerOperations } from './server/operations.ts';
 import { makeSecret } from './server/server.ts';
-import { prepareTls } from './server/startup.ts';
+import { checkServices, prepareTls } from './server/startup.ts';
 import type { MainControl } from './server/worker-control.ts';
 import { openMemory } from './store/memory.ts';
 import { parseJid, type Jid } from './xmpp/jid.ts';
@@ -116,6 +117,7 @@ export async function startServer(values: ConfigValues = {}, { onLog }: Embedded
       modules: moduleSchemas(),
     });
     if (config.hosts.length === 0) throw new Error('domains: name at least one domain to serve');
+    checkServices(config, MODULES);
     const tls = prepareTls(config);
     const main: MainControl = {
       derive: async (password, iterations) => derive({ password, iterations }),

@@ -31,11 +31,14 @@ export interface ServiceIqHandler {
   readonly run: (request: IqRequest, context: ServiceContext) => IqAnswer | Promise<IqAnswer>;
 }
 
+/** A host as its settings describe it. */
+export type ServedHost = Pick<Host, 'domain' | 'settings'>;
+
 export interface ServiceSpec {
   /** snake_case; names its actors. */
   readonly kind: string;
-  /** Under that host; undefined: it has none. */
-  readonly domain: (host: Host) => string | undefined;
+  /** Under that host; undefined: it has none. Known from the settings alone, so that a component of the same name is found before anything runs. */
+  readonly domain: (host: ServedHost) => string | undefined;
   /** The name of the entity that takes a stanza to this address. Default: the domain, so that there is one. */
   readonly keyOf?: (to: Jid) => string;
   readonly load: (store: Store, bare: BareJid, host: Host) => Promise<unknown>;

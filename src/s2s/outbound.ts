@@ -752,12 +752,23 @@ function recover(
   const c = new Outgoing(args, turn, old.queue);
   c.epoch = old.epoch + 1;
   const poison = writing === undefined ? undefined : c.queue.withdraw(writing);
-  c.recall();
+  c.resumable = crash.state === 'established' ? resumableOf(stream, c) : old.resumable;
+  if (c.resumable === undefined) c.recall();
+  else c.seekUntilMs = c.resumable.untilMs;
   if (poison !== undefined) c.refuse(poison, new StanzaError('internal-server-error'));
   else if (isStanza(event as never)) c.refuse({ stanza: event as never, position: 0 }, new StanzaError('internal-server-error'));
   c.confirmSoon();
   if (args.purpose.kind === 'deliver') return { state: (c.state = goOn(c)), data: c };
   return { state: (c.state = failed(c, new StanzaError('remote-server-timeout'))), data: c };
+}
+
+/** What that stream has sent, if both sides can go on with it: the other one has it already, and must not be told again. XEP-0198 §5 */
+function resumableOf(stream: Outgoing['stream'], { queue, turn, environment }: Outgoing): Outgoing['resumable'] {
+  const { sm, intake } = stream ?? {};
+  if (sm?.token === undefined || intake === undefined || queue.isEmpty) return undefined;
+  // Where they differ, the crash came between a stanza and its count.
+  if (queue.sent.length !== sm.sent - sm.acked) return undefined;
+  return { sm, intake, untilMs: turn.now + environment.config.s2s.resumeMs };
 }
 
 export const outboundMachine = defineMachine<OutgoingState, Outgoing, OutgoingMessage, OutgoingArgs>({

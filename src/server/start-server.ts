@@ -13,13 +13,14 @@ import type { ExitReason } from '../kernel/actor.ts';
 import { Supervisor, type ChildHandle } from '../kernel/supervisor.ts';
 import type { Logger } from '../observe/log.ts';
 import type { Operations } from '../core/operations.ts';
+import { MODULES } from '../modules/index.ts';
 import { runCommand, serverCommands } from './commands.ts';
 import { withDrillCommands } from './drill.ts';
 import { openStore } from './open-store.ts';
 import { Pool } from './pool.ts';
 import { reloadedConfig } from './reload.ts';
 import { Server } from './server.ts';
-import { ensureDataDir, ensureSecret, prepareTls, type PreparedTls } from './startup.ts';
+import { checkServices, ensureDataDir, ensureSecret, prepareTls, type PreparedTls } from './startup.ts';
 import { ThreadWorker } from './thread-worker.ts';
 import type { Activity, MainControl, WorkerStart } from './worker-control.ts';
 
@@ -52,10 +53,11 @@ const QUIET_POLL_MS = 10;
 /** What a worker may take beyond the time to drain. */
 const WORKER_GRACE_MS = 6_000;
 
-/** @throws OperatorError with what the operator has to mend. */
+/** @throws OperatorError or ConfigError with what the operator has to mend. */
 export async function startWholeServer(input: StartInput): Promise<StartedServer> {
   const { logger, writeLog, onGivenUp } = input;
   const { config } = input.loaded;
+  checkServices(config, MODULES);
   let running = config;
   ensureDataDir(config);
   // Whoever holds the control socket holds the data directory: it comes before the store.
@@ -136,6 +138,7 @@ export async function startWholeServer(input: StartInput): Promise<StartedServer
       reload: async () => {
         // Nothing is changed before all of it is found to be right.
         const next = input.load().config;
+        checkServices(next, MODULES);
         const nextTls = prepareTls(next);
         const changes = compareConfigs(running, next);
         running = reloadedConfig(running, next);

@@ -2,6 +2,8 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Config } from '../config/config.ts';
+import { ConfigError, type ConfigProblem } from '../config/error.ts';
+import type { ModuleSpec } from '../core/module.ts';
 import { OperatorError } from '../kernel/errors.ts';
 import type { TlsHost } from '../net/credentials.ts';
 import { ensureCertificate, type CertificateFiles } from '../net/self-signed.ts';
@@ -52,6 +54,32 @@ export function ensureSecret({ dataDir }: Config): Buffer {
     );
   }
   return secret;
+}
+
+/**
+ * A domain that a module serves beside its host (`core/service.ts`) is no component's: the module's would never be reached.
+ *
+ * @throws ConfigError
+ */
+export function checkServices({ hosts, components }: Pick<Config, 'hosts' | 'components'>, modules: readonly ModuleSpec[]): void {
+  const problems: ConfigProblem[] = [];
+  for (const settings of hosts) {
+    for (const { name, service } of modules) {
+      if (service === undefined || settings.modules[name]?.isEnabled !== true) continue;
+      const served = service.domain({ domain: settings.domain, settings });
+      const owner = Object.values(components).find(
+        (each) => each.name === served || (served !== undefined && each.domains.includes(served)),
+      );
+      if (owner === undefined) continue;
+      problems.push({
+        code: 'ERR_CONFIG_CONFLICT',
+        key: `components."${owner.name}"`,
+        reason: `'${served}' is the domain of the module ${name} on ${settings.domain}; give the component another one, or the module (domain or service = false in [modules.${name}])`,
+      });
+    }
+  }
+  const [first, ...rest] = problems;
+  if (first !== undefined) throw new ConfigError([first, ...rest]);
 }
 
 export interface PreparedTls {

@@ -4,9 +4,12 @@
  */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { callControl } from '../../src/control/client.ts';
+import { controlPath } from '../../src/control/protocol.ts';
 import { Authority, hasOpenssl, type CertificateFiles } from '../harness/authority.ts';
 import type { Client } from '../harness/cast.ts';
 import { isInstalled, Line, startFederated, type Federated, type FederatedOptions, type Kind } from '../harness/federated.ts';
+import { NameServer } from '../harness/name-server.ts';
 import { freePorts } from '../harness/own-process.ts';
 
 const OURS = 'capulet.test';
@@ -33,6 +36,7 @@ interface PairOptions {
   readonly ours: CertificateFiles;
   readonly theirs: CertificateFiles;
   readonly hasLine?: boolean;
+  readonly isDirectTls?: boolean;
   readonly lines?: readonly string[];
 }
 
@@ -44,11 +48,14 @@ interface Pair extends AsyncDisposable {
   readonly back: Line | undefined;
 }
 
-async function startPair(kind: Kind, { isDialback, ours, theirs, hasLine = false, lines = [] }: PairOptions): Promise<Pair> {
+async function startPair(
+  kind: Kind,
+  { isDialback, ours, theirs, hasLine = false, isDirectTls = false, lines = [] }: PairOptions,
+): Promise<Pair> {
   const [onePort, otherPort, oneClientPort, otherClientPort] = (await freePorts(4)) as [number, number, number, number];
   const there = hasLine ? await Line.to(otherPort) : undefined;
   const back = hasLine ? await Line.to(onePort) : undefined;
-  const common = { authorityFile: authority.file, isDialback };
+  const common = { authorityFile: authority.file, isDialback, isDirectTls };
   const first: FederatedOptions = {
     ...common,
     kind: 'rookery',
@@ -190,6 +197,109 @@ for (const kind of OTHERS) {
     await romeo.takes('the refusal', ({ attrs }) => attrs['id'] === 'v' && attrs['type'] === 'error');
   });
 }
+
+const skipOwn = hasAuthority ? false : 'there is no openssl';
+
+test('XEP-0368: TLS from the first byte, in both directions', { skip: skipOwn }, async () => {
+  const [ours, theirs] = [await certificate(authority, OURS), await certificate(authority, THEIRS)];
+  await using pair = await startPair('rookery', { isDialback: false, ours, theirs, isDirectTls: true });
+  await play(pair);
+  const links = await pair.one.links();
+  assert.deepEqual(
+    new Set(links.map(({ direction, auth, tls }) => `${direction} ${auth} ${tls}`)),
+    new Set(['in external TLSv1.3', 'out external TLSv1.3']),
+  );
+});
+
+test('RFC 6120 §3.2, XEP-0368: servers find one another by name, past places where nobody is', { skip: skipOwn }, async () => {
+  const [ours, theirs] = [await certificate(authority, OURS), await certificate(authority, THEIRS)];
+  const [one, other, oneClients, otherClients, closed] = (await freePorts(5)) as [number, number, number, number, number];
+  const place = (priority: number, port: number) => ({ type: 'SRV', priority, weight: 1, port, target: 'there.test' }) as const;
+  await using names = await NameServer.start({
+    [`_xmpp-server._tcp.${OURS}`]: [place(10, one)],
+    [`_xmpp-server._tcp.${THEIRS}`]: [place(20, other), place(10, closed)],
+    'there.test': [{ type: 'A', address: '127.0.0.1' }],
+    '_xmpp-server._tcp.tybalt.test': [{ type: 'SRV', priority: 0, weight: 0, port: 0, target: '.' }],
+    '_xmpp-server._tcp.paris.test': 'silent',
+    '_xmpps-server._tcp.paris.test': 'silent',
+  });
+  const common = { kind: 'rookery', authorityFile: authority.file, isDialback: false, nameServer: names.address } as const;
+  await using first = await startFederated({
+    ...common,
+    domain: OURS,
+    port: oneClients,
+    s2sPort: one,
+    certificate: ours,
+    peer: { domain: THEIRS, port: undefined },
+  });
+  await using second = await startFederated({
+    ...common,
+    domain: THEIRS,
+    port: otherClients,
+    s2sPort: other,
+    certificate: theirs,
+    peer: { domain: OURS, port: undefined },
+  });
+  const { juliet } = first.cast;
+  const { romeo } = second.cast;
+  for (const client of [juliet, romeo]) await client.sends('<presence/>');
+  await exchange(juliet, romeo, 'a');
+  await exchange(romeo, juliet, 'b');
+  assert.ok(names.asked.includes(`_xmpps-server._tcp.${THEIRS} 33`), names.asked.join());
+
+  for (const [domain, condition] of [
+    ['tybalt.test', 'remote-server-not-found'], // says that it has none
+    ['nowhere.test', 'remote-server-not-found'], // does not exist
+    ['paris.test', 'remote-server-timeout'], // nobody says anything
+  ] as const) {
+    await juliet.sends(`<message to='x@${domain}' type='chat' id='${domain}'><body>?</body></message>`);
+    const error = await juliet.takes(domain, ({ attrs }) => attrs['id'] === domain && attrs['type'] === 'error');
+    assert.match(JSON.stringify(error.children), new RegExp(condition), domain);
+  }
+});
+
+test('an operator closes the links with a server, and what is sent then takes new ones', { skip: skipOwn }, async () => {
+  const [ours, theirs] = [await certificate(authority, OURS), await certificate(authority, THEIRS)];
+  await using pair = await startPair('rookery', { isDialback: false, ours, theirs });
+  const { one, other } = pair;
+  const [{ juliet }, { romeo }] = [one.cast, other.cast];
+  for (const client of [juliet, romeo]) await client.sends('<presence/>');
+  await exchange(juliet, romeo, 'a');
+  await exchange(romeo, juliet, 'b');
+  const close = (domain: string) => callControl(controlPath(one.directory), 's2s close', { domain });
+  const before = await one.links();
+  const { count } = await close(THEIRS);
+  assert.equal(count, before.length);
+  await exchange(juliet, romeo, 'c');
+  await exchange(romeo, juliet, 'd');
+  const known = new Set(before.map(({ direction, sinceMs }) => `${direction} ${sinceMs}`));
+  const after = (await one.links()).filter(({ state }) => !state.startsWith('clos'));
+  assert.ok(
+    after.length > 0 && after.every(({ direction, sinceMs }) => !known.has(`${direction} ${sinceMs}`)),
+    JSON.stringify({ before, after }),
+  );
+  assert.equal((await close('tybalt.test')).count, 0);
+  await assert.rejects(close('romeo@montague.test'), /ERR_ADDRESS|is no domain/);
+});
+
+test('an operator looks how far a link to a server comes', { skip: skipOwn }, async () => {
+  const [ours, theirs] = [await certificate(authority, OURS), await certificate(authority, THEIRS)];
+  const [closed] = (await freePorts(1)) as [number];
+  const lines = [`[remote."tybalt.test"]`, `address = ["127.0.0.1:${closed}"]`];
+  await using pair = await startPair('rookery', { isDialback: false, ours, theirs, lines });
+  const check = (domain: string) => callControl(controlPath(pair.one.directory), 's2s check', { domain });
+  const good = await check(THEIRS);
+  assert.deepEqual(
+    good.flatMap(({ what, isGood }) => (isGood ? [] : [what])),
+    ['dialback'], // which that one does not offer
+  );
+  assert.deepEqual(good.at(-1), { what: 'outcome', isGood: true, text: 'stanzas can be sent there' });
+  assert.match(JSON.stringify(good), /TLSv1\.3/);
+  const bad = await check('tybalt.test');
+  assert.equal(bad.at(-1)?.isGood, false, JSON.stringify(bad));
+  assert.match(JSON.stringify(bad), /ECONNREFUSED/);
+  assert.deepEqual(await pair.one.links(), [], 'nothing stays open');
+});
 
 /** Links are cut in the middle of traffic: nothing is lost. */
 async function cutInTheMiddle(kind: Kind, pair: Pair): Promise<void> {

@@ -26,13 +26,17 @@ export interface FederatedOptions {
   /** Of clients. */
   readonly port: number;
   readonly s2sPort: number;
-  readonly peer: { readonly domain: string; readonly port: number };
+  /** Without a port (Rookery): found by `nameServer`. */
+  readonly peer: { readonly domain: string; readonly port: number | undefined };
+  readonly nameServer?: string | undefined;
   readonly certificate: CertificateFiles;
   /** PEM of whom it believes. */
   readonly authorityFile: string;
   /** Whether a certificate is wanted, or dialback will do. */
   readonly isDialback: boolean;
   readonly hasManagement?: boolean;
+  /** Rookery: TLS from the first byte, on the same port, and of the peer's. XEP-0368 */
+  readonly isDirectTls?: boolean;
   readonly workers?: string;
   /** Rookery: further lines of its configuration file, at the top and at the end. */
   readonly lines?: readonly string[];
@@ -43,6 +47,7 @@ export interface Federated extends AsyncDisposable {
   readonly cast: CastOfClients;
   /** Rookery: what `s2s list` shows. */
   links(): Promise<readonly LinkStatus[]>;
+  /** Rookery's is its data directory, with the control socket. */
   readonly directory: string;
   readonly pid: number;
   /** Beside those of the cast. */
@@ -82,18 +87,20 @@ interface Command {
 }
 
 async function rookery(directory: string, port: number, options: FederatedOptions): Promise<Command> {
-  const { domain, s2sPort, peer, certificate, authorityFile, isDialback, lines = [] } = options;
+  const { domain, s2sPort, peer, certificate, authorityFile, isDialback, isDirectTls = false, nameServer, lines = [] } = options;
   const file = join(directory, 'rookery.toml');
   const text = [
     `[s2s]`,
-    `ports = [${s2sPort}]`,
+    ...(isDirectTls ? ['ports = "off"', `tls_ports = [${s2sPort}]`] : [`ports = [${s2sPort}]`]),
     `authorities = "${authorityFile}"`,
     `dialback = ${isDialback}`,
     `retry = "500ms"`,
     `retry_max = "1s"`,
+    ...(nameServer === undefined ? [] : [`dns = ["${nameServer}"]`, `dns_timeout = "200ms"`]),
     ...lines,
-    `[remote."${peer.domain}"]`,
-    `address = ["127.0.0.1:${peer.port}"]`,
+    ...(peer.port === undefined
+      ? []
+      : [`[remote."${peer.domain}"]`, `address = ["127.0.0.1:${peer.port}"]`, `direct_tls = ${isDirectTls}`]),
   ];
   await writeFile(file, `${text.join('\n')}\n`);
   return {
@@ -244,7 +251,7 @@ ${isDialback ? '  mod_s2s_dialback: {}\n' : ''}`,
       '-pa',
       ...libraries,
       '-eval',
-      ejabberdOverride(peer.port),
+      ejabberdOverride(peer.port!),
       '-mnesia',
       'dir',
       `"${directory}/mnesia"`,

@@ -106,3 +106,36 @@ test('XEP-0280: a message from another server is copied to the other resource', 
   await juliet.takes('the message', ({ attrs }) => attrs['id'] === 'm1');
   await chamber.takes('its copy', ({ children }) => JSON.stringify(children).includes('By a name'));
 });
+
+for (const [machine, side] of [
+  ['s2s_out', 'capulet'],
+  ['s2s_in', 'montague'],
+] as const) {
+  for (const moment of ['now', 'next_message'] as const) {
+    test(`${machine} crashes (${moment}) in the middle: each message arrives once and in order, or comes back`, async () => {
+      await using servers = await pair();
+      const { juliet } = servers.capulet.cast;
+      const { romeo } = servers.montague.cast;
+      await romeo.sends('<presence/>');
+      const say = (n: number) => juliet.sends(`<message to='${romeo.full}' type='chat' id='m${n}'><body>${n}</body></message>`);
+      for (let n = 0; n < 5; n++) await say(n);
+      const { kernel, crashes } = servers[side].target;
+      for (const { ref } of kernel.list({ kind: machine })) kernel.crash(ref, new Error('a drill'), moment);
+      for (let n = 5; n < 15; n++) await say(n);
+      for (let second = 0; second < 90; second++) await servers.advance(1_000);
+      assert.equal(crashes.splice(0).length, 1);
+      const ids = (received: readonly { readonly attrs: Readonly<Record<string, string>> }[]): string[] =>
+        received.flatMap(({ attrs: { id } }) => (id?.startsWith('m') === true ? [id] : []));
+      const arrived = ids(await romeo.collects());
+      const returned = ids((await juliet.collects()).filter(({ attrs }) => attrs['type'] === 'error'));
+      const sorted = [...arrived].sort((a, b) => Number(a.slice(1)) - Number(b.slice(1)));
+      assert.deepEqual(arrived, sorted, 'in order');
+      assert.deepEqual(
+        [...arrived, ...returned].sort(),
+        Array.from({ length: 15 }, (_, n) => `m${n}`).sort(),
+        JSON.stringify({ arrived, returned }),
+      );
+      assert.ok(returned.length <= (moment === 'now' ? 0 : 1), returned.join());
+    });
+  }
+}

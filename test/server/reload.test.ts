@@ -36,6 +36,15 @@ test('a configuration that cannot be used changes nothing', async () => {
   for (const client of clients) client.close();
 });
 
+test('a component with the domain of a service is refused, at the start and by a reload', async () => {
+  const wrong =
+    /ERR_CONFIG_CONFLICT: components\."pubsub\.localhost": 'pubsub\.localhost' is the domain of the module pubsub on localhost; give/;
+  await assert.rejects(run({ components: { 'pubsub.localhost': { secret: 's' } } }), wrong);
+  await using running = await run();
+  running.values = { ...running.values, components: { 'gateway.localhost': { secret: 's', domains: ['pubsub.localhost'] } } };
+  await assert.rejects(running.server.reload(), /components\."gateway\.localhost": 'pubsub\.localhost' is the domain of the module pubsub/);
+});
+
 test('hosts neither come nor go with a reload, and modules stay as they are', () => {
   const load = (values: Parameters<typeof loadConfig>[0]['values']) =>
     loadConfig({ env: {}, modules: moduleSchemas(), values: values! }).config;

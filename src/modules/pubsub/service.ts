@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { bytes, count, domain, flag, oneOf } from '../../config/types.ts';
 import type { Host } from '../../core/host.ts';
 import type { IqAnswer, IqRequest } from '../../core/module.ts';
-import type { ServiceContext, ServiceSpec } from '../../core/service.ts';
+import type { ServedHost, ServiceContext, ServiceSpec } from '../../core/service.ts';
 import type { BareJid, Jid } from '../../xmpp/jid.ts';
 import { NS } from '../../xmpp/namespaces.ts';
 import type { StanzaError } from '../../xmpp/stanza-error.ts';
@@ -39,7 +39,7 @@ export const PUBSUB_OPTIONS = z.strictObject({
 
 type Options = z.infer<typeof PUBSUB_OPTIONS>;
 
-function optionsOf({ settings }: Host): Options {
+function optionsOf({ settings }: ServedHost): Options {
   return settings.modules['pubsub']!.values as Options;
 }
 

@@ -2,9 +2,8 @@
 import { z } from 'zod';
 import { count, domain, flag, oneOf } from '../../config/types.ts';
 import type { AccountContext } from '../../core/context.ts';
-import type { Host } from '../../core/host.ts';
 import { defineModule, type IqAnswer, type IqRequest } from '../../core/module.ts';
-import type { ServiceContext } from '../../core/service.ts';
+import type { ServedHost, ServiceContext } from '../../core/service.ts';
 import { el, type Element } from '../../xml/element.ts';
 import { dataFormElement, formTypeField, parseDataForm, type DataForm } from '../../xmpp/data-form.ts';
 import { buildForm, defineForm, readSubmission, textField } from '../../xmpp/form-schema.ts';
@@ -70,9 +69,9 @@ const search = defineModule({
 });
 export default search;
 
-function domainOf(host: Host): string | undefined {
-  const { service, domain: own } = host.moduleConfig(search);
-  return service ? (own ?? `search.${host.domain}`) : undefined;
+function domainOf({ domain, settings }: ServedHost): string | undefined {
+  const { service, domain: own } = settings.modules[search.name]!.values as z.infer<typeof OPTIONS>;
+  return service ? (own ?? `search.${domain}`) : undefined;
 }
 
 /** From the account's actor to the directory's; leaves when the vCard is durable. */
