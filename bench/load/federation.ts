@@ -2,6 +2,7 @@
  * Messages between two servers of one kind, over a link with TLS and certificates: `npm run bench -- s2s --server rookery`.
  * Starts both itself; pairs in a closed loop as in `chat`, sender and recipient at different servers.
  */
+import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { Authority } from '../../test/harness/authority.ts';
 import { startFederated, type Federated, type Kind } from '../../test/harness/federated.ts';
@@ -20,6 +21,8 @@ export const FEDERATION_USAGE = `s2s: messages between two servers of one kind; 
   --seconds <n>   measured, after 2 seconds of load (10)
   --dialback      certificates of nobody, so dialback`;
 
+/** Rookery's default: the others are measured with theirs. */
+const WORKERS = String(Math.max(1, availableParallelism() - 1));
 const PASSWORD = 'a password';
 const DOMAINS = ['capulet.test', 'montague.test'] as const;
 const TOKEN = 's2s';
@@ -48,7 +51,7 @@ export async function benchFederation(args: readonly string[]): Promise<void> {
       certificate: await issue(DOMAINS[at]),
       authorityFile: authority.file,
       isDialback,
-      workers: '2',
+      workers: WORKERS,
     });
   await using one = await start(0);
   await using other = await start(1);
