@@ -11,6 +11,11 @@ import type { AccountContext } from './context.ts';
 /** Between two tries. */
 const PROBE_MS = 2_500;
 export const PROBE = 'probe_store';
+/**
+ * A file's last block has room for a small row on a disk that is full: that it fits would say nothing of the next. Only the journal gets
+ * this, since the same batch writes the row anew.
+ */
+const PADDING = ' '.repeat(16 * 1024);
 
 /** After a crash that a failed commit has caused. */
 export function beginTrouble(account: Account): void {
@@ -21,7 +26,8 @@ export function beginTrouble(account: Account): void {
 /** The timer. Beside the account's own batches, so that a failure is an answer and no crash. */
 export function probe(account: Account): void {
   if (account.isTemporary) return;
-  const batch = new Batch(account.bare).put(AWAKE, [], { sinceMs: account.now });
+  const row = { sinceMs: account.now };
+  const batch = new Batch(account.bare).put(AWAKE, [], { ...row, padding: PADDING }).put(AWAKE, [], row);
   const written = account.host.services.store.commit(batch).promise.then(
     () => true,
     () => false,

@@ -62,7 +62,7 @@ export interface LogState {
 export const LOG_STATE = jsonTable<LogState>({ name: 'log_state', version: 1 });
 
 /** There while the account may have something under way that a crash would interrupt; found at the start of the server. */
-export const AWAKE = jsonTable<{ readonly sinceMs: number }>({ name: 'awake', version: 1 });
+export const AWAKE = jsonTable<{ readonly sinceMs: number; readonly padding?: string }>({ name: 'awake', version: 1 });
 
 /** Positions of entries no session was given yet: what a session gets when it becomes available. XEP-0160 */
 export const PENDING = jsonTable<PendingRow>({ name: 'pending', version: 1, isRun: true });
