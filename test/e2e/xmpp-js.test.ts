@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { client, xml, type FastToken } from '@xmpp/client';
+import { client as makeClient, xml, type FastToken } from '@xmpp/client';
 import { ServerProcess } from './server-process.ts';
 
 /** @xmpp/client has no types of its own for this. */
@@ -14,11 +14,16 @@ type Stanza = {
   getChild(name: string, ns?: string): Stanza | undefined;
   getChildren(name: string): Stanza[];
 };
-type Client = ReturnType<typeof client>;
+type Client = ReturnType<typeof makeClient>;
 
 /** Node's TLS takes trust from the process only; these connect to loopback with a certificate made a second ago. */
 process.env['NODE_TLS_REJECT_UNAUTHORIZED'] = '0';
 process.removeAllListeners('warning');
+
+/** Its own patience of two seconds is too little for a machine that runs other tests beside. */
+function client(options: Parameters<typeof makeClient>[0]): Client {
+  return Object.assign(makeClient(options), { timeout: 15_000 });
+}
 
 function nextStanza(from: Client, accept: (stanza: Stanza) => boolean): Promise<Stanza> {
   return new Promise((resolve, reject) => {
