@@ -66,7 +66,7 @@ test('the drill can fail: a server that acknowledges before it commits loses mes
     hasArchive: true,
     binary: process.env['TEST_BINARY'],
     mode: 'early-ack',
-    settings: { ROOKERY_STORE_GATHER: '200ms' },
+    settings: { ROOKERY_STORE_GATHER: '1s' },
   });
   const report = await drillOn(broken, { seconds: 3, seed: 8, rate: 1_000, faults: { kill: 2 }, hasArchive: false, restMs: 5_000 });
   const isTakenBack = report.problems.some((problem) => problem.includes('takes back'));
