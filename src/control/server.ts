@@ -19,8 +19,8 @@ const MAX_UNSENT_BYTES = 1024 * 1024;
 export interface ControlOptions {
   readonly path: string;
   readonly commands: CommandTable;
-  /** What they run on. Throws OperatorError ERR_NOT_READY while the server is starting. */
-  readonly operations: () => Operations;
+  /** What they run on; while the server is starting, a promise. Rejects with OperatorError ERR_NOT_READY where it does not come up. */
+  readonly operations: () => Operations | Promise<Operations>;
   readonly version: string;
   /** Told of failures that are no operator's fault; the client only learns that there was one. */
   readonly onFailure?: (command: string, error: unknown) => void;
@@ -136,7 +136,7 @@ async function answer(socket: Socket, line: string, caller: Caller, options: Con
   const { id, command: name, args } = request.data;
   try {
     const { command, args: checked } = prepare(options.commands, name, args, caller);
-    const server = options.operations();
+    const server = await options.operations();
     if ('run' in command) {
       send(socket, { id, result: (await command.run(checked, caller, server)) ?? null });
       return;

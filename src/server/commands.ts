@@ -17,13 +17,13 @@ export function serverCommands(): CommandTable {
 export async function runCommand(
   table: CommandTable,
   { name, args, caller }: { readonly name: string; readonly args: unknown; readonly caller: PlainCaller },
-  operations: () => Operations,
+  operations: () => Operations | Promise<Operations>,
   log: CoreLog,
 ): Promise<CommandOutcome> {
   try {
     const { command, args: checked } = prepare(table, name, args, caller);
     if (!('run' in command)) throw new Error(`'${name}' streams`);
-    const result: unknown = await command.run(checked, { ...caller, signal: NEVER }, operations());
+    const result: unknown = await command.run(checked, { ...caller, signal: NEVER }, await operations());
     if (caller.role === 'admin') log.info('command', { command: name, by: caller.name });
     return { ok: true, result };
   } catch (error) {

@@ -42,9 +42,10 @@ export interface StartedServer {
   readonly tls: PreparedTls;
 }
 
-/** Bursts are survived, a worker that dies every few seconds for a minute is not: something is really wrong. */
-/** How often. Not within the first hour, in which nothing is trimmed. */
+/** How often the logs of all accounts are looked through. */
 const SWEEP_MS = 24 * 60 * 60_000;
+
+/** Bursts are survived, a worker that dies every few seconds for a minute is not: something is really wrong. */
 const WORKER_INTENSITY = { maxRestarts: 10, withinMs: 60_000 };
 
 /** How often it is looked whether nothing is under way any more. */
@@ -61,7 +62,8 @@ export async function startWholeServer(input: StartInput): Promise<StartedServer
   let running = config;
   ensureDataDir(config);
   // Whoever holds the control socket holds the data directory: it comes before the store.
-  const late: Late = { isListening: false };
+  const late: Late = { ...Promise.withResolvers<Server>(), isListening: false };
+  late.promise.catch(() => undefined); // of interest to who asked meanwhile only
   const control = await openControl(config.dataDir, late, logger);
   const undo: (() => Promise<unknown>)[] = [() => control.close()];
   const undoAll = async (): Promise<void> => {
@@ -154,8 +156,10 @@ export async function startWholeServer(input: StartInput): Promise<StartedServer
       },
     });
     late.server = server;
+    late.resolve(server);
     return { server, tls };
   } catch (error) {
+    late.reject(new OperatorError('ERR_NOT_READY', 'The server did not come up; its log says why.'));
     await undoAll();
     throw error;
   }
@@ -233,16 +237,18 @@ function sweepLogs(workers: readonly ThreadWorker[], logger: Logger): void {
   );
 }
 
-/** What is there once the server is up. */
-interface Late {
+/** What is there once the server is up, and its promise until then. */
+interface Late extends PromiseWithResolvers<Server> {
   server?: Server;
   isListening: boolean;
 }
 
-/** @throws OperatorError ERR_NOT_READY */
-function operationsOf({ server }: Late): Operations {
-  if (server === undefined) throw new OperatorError('ERR_NOT_READY', 'The server is still starting; try again in a moment.');
-  return server.operations;
+/**
+ * Commands of those who come early wait: the first ports are open before the last, and a script need not guess when.
+ * Rejects with OperatorError ERR_NOT_READY where the server does not come up.
+ */
+async function operationsOf({ promise }: Late): Promise<Operations> {
+  return (await promise).operations;
 }
 
 async function openControl(dataDir: string, late: Late, logger: Logger): Promise<ControlServer> {

@@ -10,6 +10,7 @@ import { test } from 'node:test';
 import { callControl, streamControl } from '../../src/control/client.ts';
 import { controlPath, LineReader, MAX_REQUEST_BYTES } from '../../src/control/protocol.ts';
 import { startControl } from '../../src/control/server.ts';
+import { OperatorError } from '../../src/kernel/errors.ts';
 import { commands, noOperations, startFakeServer, topFrame } from './fake-server.ts';
 
 const code = (expected: string) => (error: unknown) => {
@@ -178,6 +179,29 @@ test('a path too long for a socket works all the same', { skip: process.platform
   assert.equal((await callControl(path, 'status', {})).pid, 4_711);
   await control.close();
   assert.ok(!existsSync(path));
+});
+
+test('commands given while the server starts wait until it is up, or are told that it will not be', async (t) => {
+  const path = join(temporaryDirectory(t), 'control.sock');
+  for (const comesUp of [true, false]) {
+    const asked = Promise.withResolvers<void>();
+    const starting = Promise.withResolvers<ReturnType<typeof noOperations>>();
+    const operations = () => {
+      asked.resolve();
+      return starting.promise;
+    };
+    const control = await startControl({ path, commands: commands(), operations, version: '1' });
+    const result = callControl(path, 'status', {});
+    await asked.promise;
+    if (comesUp) {
+      starting.resolve(noOperations());
+      assert.equal((await result).pid, 4_711);
+    } else {
+      starting.reject(new OperatorError('ERR_NOT_READY', 'It did not come up.'));
+      await assert.rejects(result, code('ERR_NOT_READY'));
+    }
+    await control.close();
+  }
 });
 
 test('the lock goes with a process that is killed', async (t) => {
