@@ -62,6 +62,8 @@ export function wait_for_unbind(c: Connection, event: C2sMessage | KernelEvent, 
     case 'down':
     case 'restarted':
       return seekAccount(c);
+    case 'account_restarted':
+      return event.sid === c.session!.identity.sid ? seekAccount(c) : 'wait_for_unbind';
     case 'closed': // few wait for our end tag
       c.isGone = true;
       return 'wait_for_unbind';

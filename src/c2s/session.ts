@@ -58,6 +58,8 @@ export function session_established(c: Connection, event: C2sMessage | KernelEve
     case 'down':
     case 'restarted': // a crash may have cost it the session, if that had just come or was about to go
       return seekAccount(c);
+    case 'account_restarted':
+      return event.sid === c.session!.identity.sid ? seekAccount(c) : 'session_established';
     case 'bounced':
       bounced(c, event);
       return 'session_established';

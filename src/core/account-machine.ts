@@ -17,7 +17,8 @@ import { attach, bind, closeAll, connectionDown, unbind } from './account-sessio
 import { ACCOUNTS } from './accounts.ts';
 import { arrived, arrivedAgain, confirm, tellForwarded } from './arrivals.ts';
 import { isRequest } from './delivery.ts';
-import { comeBack } from './giving.ts';
+import { sayForwardsAgain } from './forwarding-again.ts';
+import { comeBack, waitAgain } from './giving.ts';
 import type { ScramRecord } from '../sasl/scram-record.ts';
 import type { Loaded } from './image.ts';
 import { logIn, refuseLogin } from './log-in.ts';
@@ -174,10 +175,12 @@ function active(account: Account, event: AccountEvent, turn: Turn<AccountMessage
       account.tellTakenRemote(event);
       break;
     case 'forwarded':
-      account.outbox.confirmed(turn, account.bare, event.by, event.position, account.now);
+      account.outbox.confirmed(event.by, event.position, account.now);
+      sayForwardsAgain(account);
       break;
     case 'forward_gap':
-      account.outbox.gap(turn, account.bare, event, account.now);
+      account.outbox.gap(event, account.now);
+      sayForwardsAgain(account);
       break;
     case 'wake':
       account.host.hooks.emit('woken', account);
@@ -281,7 +284,8 @@ function timeOut(account: Account, name: string): void {
       confirm(account);
       break;
     case 'forward': {
-      const nextMs = account.outbox.tick(account.turn, account.bare, account.now);
+      const nextMs = account.outbox.tick(account.now);
+      sayForwardsAgain(account);
       if (nextMs !== undefined) account.turn.timer('forward', Math.max(nextMs, FORWARD_LEAST_MS));
       break;
     }
@@ -500,7 +504,7 @@ function pushReturned(account: Account, push: Push, reason: string): void {
   if (reason === 'no_actor') comeBack(account, push);
   else if (reason === 'worker_down') account.turn.send(account.turn.self, new Undelivered(push));
   else if (push.position > 0) comeBack(account, push);
-  else account.returnError(push.stanza, new StanzaError('resource-constraint')); // RFC 6120 §8.3.3.18: try again later
+  else if (!waitAgain(account, push.stanza)) account.returnError(push.stanza, new StanzaError('resource-constraint')); // RFC 6120 §8.3.3.18: try again later
 }
 
 function crashed(

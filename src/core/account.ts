@@ -693,7 +693,7 @@ export class Account implements AccountContext {
 
   private hold(commit: Commit): void {
     this.turn.hold(commit);
-    this.unsettled.hold(commit);
+    this.unsettled.hold(commit, this.turnCount);
   }
 
   private ownSession(stanza: Stanza): Session | undefined {

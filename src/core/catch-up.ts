@@ -2,8 +2,9 @@
  * Hands a session what waits for it, in order, as fast as its client reads: after resumption, after a time without
  * anybody, after a restart. What comes meanwhile joins the end of the queue.
  */
-import { LOG, logKey, type LogEntry } from '../log/entry.ts';
+import type { LogEntry } from '../log/entry.ts';
 import { PENDING } from '../log/segment.ts';
+import { entriesAt } from '../log/walk.ts';
 import { DELAY_HEAD, delayXml } from '../xmpp/delay.ts';
 import type { Account } from './account.ts';
 import type { AccountContext } from './context.ts';
@@ -76,29 +77,14 @@ export function catchUp(account: Account, session: Session): void {
   }
   session.isBusy = true;
   const { generation } = session;
-  account.later(entriesOf(account, missing), (context, entries) => {
+  const positions = missing.map(({ position }) => position);
+  account.later(entriesAt(account.host.services.store, account.bare, positions), (context, entries) => {
     const current = context as Account;
     if (session.generation !== generation) return; // another read has begun
     session.isBusy = false;
     for (const item of missing) show(current, session, item, entries.get(item.position));
     if (current.sessionBySid(session.sid) === session) catchUp(current, session);
   });
-}
-
-/** What the log has at the items' positions. Neighbours, as most are, cost one reading. */
-async function entriesOf({ host, bare }: Account, items: readonly Item[]): Promise<Map<number, LogEntry>> {
-  const { store } = host.services;
-  const positions = items.map(({ position }) => position);
-  const from = Math.min(...positions);
-  const to = Math.max(...positions) + 1;
-  const entries = new Map<number, LogEntry>();
-  if (to - from <= 2 * items.length) {
-    for (const { value } of await store.list(LOG, bare, { from: logKey(from), to: logKey(to) })) entries.set(value.position, value);
-    return entries;
-  }
-  for (const entry of await Promise.all(positions.map((position) => store.get(LOG, bare, logKey(position)))))
-    if (entry !== undefined) entries.set(entry.position, entry);
-  return entries;
 }
 
 /**
@@ -149,7 +135,8 @@ function handOn(account: Account, session: Session, items: readonly Item[]): voi
   waitForClient(account, session);
 }
 
-function waitForClient(account: Account, session: Session): void {
+/** Goes on when the client has read what it was given. */
+export function waitForClient(account: Account, session: Session): void {
   if (session.connection === undefined) return;
   session.isBusy = true;
   const { generation } = session;

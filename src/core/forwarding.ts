@@ -16,13 +16,15 @@ import type { BareJid } from '../xmpp/jid.ts';
 import type { Stanza } from '../xmpp/stanza.ts';
 import { Forward, ForwardAgain, type ForwardGap } from './messages.ts';
 import type { Debtor, Outbox as Effects } from './router.ts';
+import { NOTHING } from './small-list.ts';
 
 /** Messages of one account that have not arrived yet. More are refused: their recipient's worker does not keep up. */
 const MAX_OUTSTANDING = 1_000;
-const MAX_OUTSTANDING_BYTES = 4 * 1024 * 1024;
 /** Messages said again at a time. */
 const AGAIN_MESSAGES = 50;
 const AGAIN_BYTES = 256 * 1024;
+/** Of all recipients, about how many are read at a time to be said again. */
+const AGAIN_READ = 500;
 /** After so long without an answer a message is said again. */
 const SILENCE_MS = 5_000;
 /** After it came back. */
@@ -33,98 +35,119 @@ export const FORWARD_CHECK_MS = 1_000;
 const MAX_SENDERS = 4_096;
 /** How much older than the sender's entry the recipient's may seem: clocks are set. */
 export const CLOCK_SLACK_MS = 60_000;
-
-interface Outstanding {
-  readonly position: number;
-  readonly atMs: number;
-  readonly stanza: Stanza;
-  hasArrived: boolean;
-}
-
-interface Channel {
-  /** Whom what is outstanding is owed to. */
-  readonly entity: string;
-  readonly key: string;
-  /** In order; those before `head` have arrived. */
-  outstanding: Outstanding[];
-  head: number;
-  isAgain: boolean;
-  /** When to say it again, unless an answer comes. */
-  dueMs: number;
-}
-
-/** In place of what has arrived, so that lists keep no stanza alive. */
-const GONE = undefined as unknown as Outstanding;
 /** Of the arrived ones at the front of a list, how many may stay before the rest is moved. */
 const MAX_GAP = 64;
 
-/** What an account has sent to other accounts and does not know to have arrived. */
+/** What is owed to one recipient: positions of the log, in order. */
+class Channel {
+  /** Whom it is owed to. */
+  readonly entity: string;
+  readonly key: string;
+  /** Nothing but what is said again goes there. */
+  isAgain: boolean;
+  /** Said again as soon as the log has been read. */
+  isDue = false;
+  /** When to say it again, unless an answer comes. */
+  dueMs: number;
+  private readonly positions: number[] = [];
+  /** Those before it have arrived. */
+  private head = 0;
+
+  constructor({ entity, keyOf }: Debtor, { from, to }: Stanza, isAgain: boolean, dueMs: number) {
+    this.entity = entity;
+    this.key = keyOf(from, to);
+    this.isAgain = isAgain;
+    this.dueMs = dueMs;
+  }
+
+  get isEmpty(): boolean {
+    return this.head === this.positions.length;
+  }
+
+  /** The first and last that have not arrived; 0 where all have. */
+  get first(): number {
+    return this.isEmpty ? 0 : this.positions[this.head]!;
+  }
+
+  get last(): number {
+    return this.isEmpty ? 0 : this.positions[this.positions.length - 1]!;
+  }
+
+  push(position: number): void {
+    this.positions.push(position);
+  }
+
+  /** The first one has arrived. */
+  shift(): void {
+    if (++this.head <= MAX_GAP) return;
+    dropFront(this.positions, this.head);
+    this.head = 0;
+  }
+
+  front(count: number): number[] {
+    return this.positions.slice(this.head, this.head + count);
+  }
+}
+
+/** The first messages of one recipient, to be read and said again. */
+interface Wanted {
+  readonly channel: Channel;
+  readonly positions: readonly number[];
+}
+
+/**
+ * What an account has sent to other accounts and does not know to have arrived: positions, and nothing else. A message kept for the moment
+ * until it has arrived lives just long enough to be moved into the old generation of the heap. What is to be said again is read from the log.
+ */
 export class Outbox {
   private readonly channels = new SmallMap<BareJid, Channel>();
-  /** Of all channels, in order of their positions; those before `head` have arrived, of the others some. */
-  private all: Outstanding[] = [];
+  /** Of all channels, in order; negative where it has arrived. */
+  private readonly all: number[] = [];
+  /** Those before it have arrived, of the others some. */
   private head = 0;
   private count = 0;
-  private bytes = 0;
+  private isReading = false;
 
   get isEmpty(): boolean {
     return this.count === 0;
   }
 
   get isFull(): boolean {
-    return this.count >= MAX_OUTSTANDING || this.bytes >= MAX_OUTSTANDING_BYTES;
+    return this.count >= MAX_OUTSTANDING;
   }
 
   /** All positions below have arrived. @param next of the log. */
   settledBelow(next: number): number {
-    return this.count === 0 ? next : this.all[this.head]!.position;
+    return this.count === 0 ? next : this.all[this.head]!;
   }
 
   send(effects: Effects, debtor: Debtor, { position, atMs, stanza }: Pick<LogEntry, 'position' | 'atMs' | 'stanza'>, nowMs: number): void {
     const channel = this.channels.get(stanza.to.bare) ?? this.open(debtor, stanza, false, nowMs + SILENCE_MS);
-    const { outstanding } = channel;
-    const previous = channel.head === outstanding.length ? 0 : outstanding[outstanding.length - 1]!.position;
-    this.owe(channel, position, atMs, stanza);
+    const previous = channel.last;
+    this.owe(channel, position);
     if (!channel.isAgain) effects.sendTo(channel.entity, channel.key, new Forward(position, previous, atMs, stanza));
   }
 
   /** After a restart: entries of the log that may not have arrived, in order. */
   restore(entries: readonly LogEntry[], debtorOf: (stanza: Stanza) => Debtor, nowMs: number): void {
-    for (const { position, atMs, stanza } of entries) {
-      this.owe(this.channels.get(stanza.to.bare) ?? this.open(debtorOf(stanza), stanza, true, nowMs), position, atMs, stanza);
+    for (const { position, stanza } of entries) {
+      this.owe(this.channels.get(stanza.to.bare) ?? this.open(debtorOf(stanza), stanza, true, nowMs), position);
     }
   }
 
-  confirmed(effects: Effects, sender: BareJid, by: BareJid, position: number, nowMs: number): void {
+  confirmed(by: BareJid, position: number, nowMs: number): void {
     const channel = this.channels.get(by);
-    if (channel === undefined) return;
-    const { outstanding } = channel;
-    const before = channel.head;
-    while (channel.head < outstanding.length && outstanding[channel.head]!.position <= position) {
-      const done = outstanding[channel.head]!;
-      outstanding[channel.head++] = GONE;
-      done.hasArrived = true;
-      this.count--;
-      this.bytes -= done.stanza.bytes;
-    }
-    if (channel.head === before) return; // old news
-    this.forgetArrived();
-    if (channel.head === outstanding.length) {
-      this.channels.delete(by);
-      return;
-    }
-    if (channel.head > MAX_GAP) {
-      channel.outstanding = outstanding.slice(channel.head);
-      channel.head = 0;
-    }
-    if (channel.isAgain) this.sayAgain(effects, sender, channel, nowMs);
+    if (channel === undefined || channel.first > position) return; // old news
+    while (!channel.isEmpty && channel.first <= position) this.settleFirst(channel);
+    if (channel.isEmpty) this.channels.delete(by);
+    else if (channel.isAgain) makeDue(channel, nowMs);
     else channel.dueMs = nowMs + SILENCE_MS;
   }
 
   /** The recipient misses something, or `isReady` to take what it could not before. */
-  gap(effects: Effects, sender: BareJid, { by, isReady = false }: Pick<ForwardGap, 'by' | 'isReady'>, nowMs: number): void {
+  gap({ by, isReady = false }: Pick<ForwardGap, 'by' | 'isReady'>, nowMs: number): void {
     const channel = this.channels.get(by);
-    if (channel !== undefined && (isReady || !channel.isAgain)) this.sayAgain(effects, sender, channel, nowMs);
+    if (channel !== undefined && (isReady || !channel.isAgain)) makeDue(channel, nowMs);
   }
 
   /** Something came back. */
@@ -135,55 +158,106 @@ export class Outbox {
     channel.dueMs = Math.min(channel.dueMs, nowMs + RETRY_MS);
   }
 
-  /** Says again what is due; milliseconds until the next is, or undefined where nothing is owed. */
-  tick(effects: Effects, sender: BareJid, nowMs: number): number | undefined {
+  /** Milliseconds until something is to be said again, or undefined where nothing is owed. */
+  tick(nowMs: number): number | undefined {
     let nextMs = Infinity;
     for (const channel of this.channels.values()) {
-      if (channel.dueMs <= nowMs) this.sayAgain(effects, sender, channel, nowMs);
+      if (channel.dueMs <= nowMs) makeDue(channel, nowMs);
       nextMs = Math.min(nextMs, channel.dueMs);
     }
     return nextMs === Infinity ? undefined : nextMs - nowMs;
   }
 
-  private open({ entity, keyOf }: Debtor, { from, to }: Stanza, isAgain: boolean, dueMs: number): Channel {
-    const channel: Channel = { entity, key: keyOf(from, to), outstanding: [], head: 0, isAgain, dueMs };
-    this.channels.set(to.bare, channel);
+  /** What has to be read to be said again: nothing while that of before is being read. */
+  wanted(): readonly Wanted[] {
+    if (this.isReading || this.count === 0) return NOTHING;
+    const wanted: Wanted[] = [];
+    let count = 0;
+    for (const channel of this.channels.values()) {
+      if (!channel.isDue) continue;
+      const positions = channel.front(AGAIN_MESSAGES);
+      wanted.push({ channel, positions });
+      count += positions.length;
+      if (count >= AGAIN_READ) break;
+    }
+    this.isReading = wanted.length > 0;
+    return wanted;
+  }
+
+  /** Says again what was wanted, now that it has been read. What the log does not have any more is not owed any more. */
+  sayAgain(effects: Effects, sender: BareJid, wanted: readonly Wanted[], entries: ReadonlyMap<number, LogEntry>): void {
+    this.isReading = false;
+    for (const { channel, positions } of wanted) {
+      channel.isDue = false;
+      const messages: LogEntry[] = [];
+      let bytes = 0;
+      for (const position of positions) {
+        if (channel.isEmpty || position < channel.first) continue; // it has arrived meanwhile
+        const entry = entries.get(position);
+        if (entry === undefined || entry.isTombstone) {
+          if (position === channel.first) this.settleFirst(channel); // else with the message before it
+          continue;
+        }
+        if (bytes > 0 && bytes + entry.stanza.bytes > AGAIN_BYTES) break;
+        bytes += entry.stanza.bytes;
+        messages.push(entry);
+      }
+      if (messages.length > 0) effects.sendTo(channel.entity, channel.key, new ForwardAgain(sender, messages));
+      else if (!channel.isEmpty) channel.isDue = true; // nothing of these is left, but others follow
+    }
+    for (const [by, channel] of [...this.channels]) if (channel.isEmpty) this.channels.delete(by);
+  }
+
+  private open(debtor: Debtor, stanza: Stanza, isAgain: boolean, dueMs: number): Channel {
+    const channel = new Channel(debtor, stanza, isAgain, dueMs);
+    this.channels.set(stanza.to.bare, channel);
     return channel;
   }
 
-  private owe(channel: Channel, position: number, atMs: number, stanza: Stanza): void {
-    const message: Outstanding = { position, atMs, stanza, hasArrived: false };
-    channel.outstanding.push(message);
-    this.all.push(message);
+  private owe(channel: Channel, position: number): void {
+    channel.push(position);
+    this.all.push(position);
     this.count++;
-    this.bytes += stanza.bytes;
   }
 
-  private forgetArrived(): void {
+  private settleFirst(channel: Channel): void {
     const { all } = this;
-    if (this.count === 0) {
+    const position = channel.first;
+    channel.shift();
+    if (--this.count === 0) {
       all.length = this.head = 0;
       return;
     }
-    while (all[this.head]!.hasArrived) all[this.head++] = GONE;
+    all[indexOf(all, this.head, position)] = -position;
+    while (all[this.head]! < 0) this.head++;
     if (this.head <= MAX_GAP) return;
-    this.all = all.slice(this.head);
+    dropFront(all, this.head);
     this.head = 0;
   }
+}
 
-  private sayAgain(effects: Effects, sender: BareJid, channel: Channel, nowMs: number): void {
-    channel.isAgain = true;
-    channel.dueMs = nowMs + SILENCE_MS;
-    const messages: Outstanding[] = [];
-    let bytes = 0;
-    for (let i = channel.head; i < channel.outstanding.length; i++) {
-      const message = channel.outstanding[i]!;
-      if (messages.length === AGAIN_MESSAGES || (bytes > 0 && bytes + message.stanza.bytes > AGAIN_BYTES)) break;
-      bytes += message.stanza.bytes;
-      messages.push(message);
-    }
-    effects.sendTo(channel.entity, channel.key, new ForwardAgain(sender, messages));
+function makeDue(channel: Channel, nowMs: number): void {
+  channel.isAgain = channel.isDue = true;
+  channel.dueMs = nowMs + SILENCE_MS;
+}
+
+/** Where `position` is in a list that grows, but for signs. */
+function indexOf(all: readonly number[], from: number, position: number): number {
+  if (all[from] === position) return from; // the usual case
+  let low = from;
+  let high = all.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (Math.abs(all[middle]!) < position) low = middle + 1;
+    else high = middle;
   }
+  return low;
+}
+
+/** The array stays the same. */
+function dropFront(list: number[], count: number): void {
+  list.copyWithin(0, count);
+  list.length -= count;
 }
 
 /** What an account knows of those who send to it. */

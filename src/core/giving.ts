@@ -6,6 +6,7 @@ import { StanzaError } from '../xmpp/stanza-error.ts';
 import { errorAnswer, Stanza } from '../xmpp/stanza.ts';
 import type { Account } from './account.ts';
 import { keepWaiting, shownStanza } from './drafts.ts';
+import { waitForClient } from './catch-up.ts';
 import { isRequest } from './delivery.ts';
 import { Push } from './messages.ts';
 import type { Item } from './outbound.ts';
@@ -41,7 +42,7 @@ function hand(account: Account, session: Session, shown: Stanza, form: Form, isL
   const isSentNow = outbound.isLive && connection !== undefined;
   if (isLogged && (isSentNow || sm !== undefined)) draft.holders = added(draft.holders, session.key);
   if (isSentNow && sm === undefined) {
-    account.turn.send(connection, new Push(0, position, shown)); // the hot path
+    account.turn.send(connection, new Push(0, position, shown, isLogged ? draft.holders : NOBODY)); // the hot path
     return;
   }
   const item: Item = {
@@ -67,7 +68,7 @@ export function send(account: Account, session: Session, item: Item): void {
   const { outbound, sm } = session;
   const stanza = item.stanza!;
   const seq = sm === undefined ? 0 : outbound.number(item);
-  account.turn.send(session.connection!, new Push(seq, item.position, stanza));
+  account.turn.send(session.connection!, new Push(seq, item.position, stanza, sm === undefined ? item.givenTo : NOBODY));
   if (sm === undefined) return;
   session.noteAnswer(stanza, seq);
   if (outbound.unackedCount > MAX_UNACKED || outbound.unackedBytes > account.host.config.limits.outboundHardBytes) {
@@ -87,8 +88,35 @@ function wait(account: Account, session: Session, item: Item): void {
   if (stanza !== undefined && isRequest(stanza)) account.route(errorAnswer(stanza, new StanzaError('resource-constraint')));
 }
 
+/**
+ * A connection had no room for what is in no log: it is sent when there is, with all that follows. An answer would be missed for ever.
+ *
+ * @returns false where it is not for one session, or that has no room either.
+ */
+export function waitAgain(account: Account, stanza: Stanza): boolean {
+  const session = account.session(stanza.to.resource);
+  if (session?.connection === undefined || session.sm !== undefined) return false;
+  const { outbound } = session;
+  const item: Item = {
+    seq: 0,
+    position: 0,
+    form: 'plain',
+    atMs: account.now,
+    givenTo: NOBODY,
+    turn: account.turnCount,
+    isDelayed: false,
+    stanza,
+  };
+  if (!outbound.wait(item)) return false;
+  if (outbound.isLive) {
+    outbound.isLive = false;
+    waitForClient(account, session);
+  }
+  return true;
+}
+
 /** What has come back from a connection that is gone, or that could not take it. */
-export function comeBack(account: Account, { seq, position, stanza }: Push): void {
+export function comeBack(account: Account, { seq, position, stanza, holders }: Push): void {
   if (seq > 0) return; // stream management knows
   if (stanza.kind === 'presence') return; // RFC 6121 §8.5.3.2.2
   if (stanza.kind === 'iq') {
@@ -103,7 +131,7 @@ export function comeBack(account: Account, { seq, position, stanza }: Push): voi
     account.receive(stanza);
     return;
   }
-  keepWaiting(account, position, stanza.bytes);
+  keepWaiting(account, position, stanza.bytes, holders); // copies have reached whom they were for
   account.handOver();
 }
 

@@ -4,6 +4,7 @@ import { AccountLog } from '../log/log.ts';
 import type { Account } from './account.ts';
 import { expiryTimer } from './ending.ts';
 import { FORWARD_CHECK_MS } from './forwarding.ts';
+import { sayForwardsAgain } from './forwarding-again.ts';
 import type { Loaded } from './image.ts';
 import { Pending } from './pending.ts';
 import { answerFailures } from './salvage.ts';
@@ -71,6 +72,7 @@ function oweMessages(account: Account, tail: readonly LogEntry[]): void {
   );
   if (owed.length === 0) return;
   account.outbox.restore(owed, ({ to }) => router.debtorOf(to)!, account.now);
-  account.outbox.tick(account.turn, account.bare, account.now);
+  account.outbox.tick(account.now);
+  sayForwardsAgain(account);
   account.turn.timer('forward', FORWARD_CHECK_MS);
 }

@@ -11,6 +11,7 @@ import type { BareJid } from '../xmpp/jid.ts';
 import type { Condition } from '../xmpp/stanza-error.ts';
 import type { Stanza, StanzaKind } from '../xmpp/stanza.ts';
 import type { StreamCondition } from '../xmpp/stream-error.ts';
+import { NOTHING } from './small-list.ts';
 import { readStanzaFromWire, writeStanza, type WireCursor } from '../xmpp/wire.ts';
 
 /** Every way a connection or session ends, as logs, metrics and tests name it. */
@@ -88,11 +89,14 @@ export class Push {
   /** Of the message in the account's log; 0 for what is not there. */
   readonly position: number;
   readonly stanza: Stanza;
+  /** Without stream management, of a message of the log: keys of all sessions that have got it, in whatever form, this one among them. */
+  readonly holders: readonly number[];
   readonly bytes: number;
-  constructor(seq: number, position: number, stanza: Stanza) {
+  constructor(seq: number, position: number, stanza: Stanza, holders: readonly number[] = NOTHING) {
     this.seq = seq;
     this.position = position;
     this.stanza = stanza;
+    this.holders = holders;
     this.bytes = stanza.bytes;
   }
 }
@@ -573,8 +577,14 @@ export interface Drain {
   readonly name: string;
 }
 
+/** To a connection that may not have watched the account yet when that crashed: it has to attach its session. */
+export interface AccountRestarted {
+  readonly kind: 'account_restarted';
+  readonly sid: string;
+}
+
 /** What a bound connection understands; a push is for the client. */
-export type ConnectionMessage = Push | Credit | CloseStream | SessionNote | Drain;
+export type ConnectionMessage = Push | Credit | CloseStream | SessionNote | AccountRestarted | Drain;
 
 export function isStanza(message: { readonly kind: string }): message is Stanza {
   return message.kind === 'message' || message.kind === 'presence' || message.kind === 'iq';
@@ -588,13 +598,17 @@ export const STANZA_CODEC = {
 
 export const PUSH_CODEC = {
   write(push: Push, out: unknown[]): void {
-    out.push(push.seq, push.position);
+    const { seq, position, holders } = push;
+    out.push(seq, position, holders.length);
+    for (let i = 0; i < holders.length; i++) out.push(holders[i]);
     writeStanza(push.stanza, out);
   },
   read(input: readonly unknown[], cursor: WireCursor): Push {
     const seq = input[cursor.at++] as number;
     const position = input[cursor.at++] as number;
-    return new Push(seq, position, readStanzaFromWire(input, cursor));
+    const holders: number[] = [];
+    for (let left = input[cursor.at++] as number; left > 0; left--) holders.push(input[cursor.at++] as number);
+    return new Push(seq, position, readStanzaFromWire(input, cursor), holders);
   },
 };
 

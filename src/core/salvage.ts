@@ -6,6 +6,9 @@ import { isStanza, type AccountMessage } from './messages.ts';
 import { Session } from './session.ts';
 import { beginTrouble } from './store-trouble.ts';
 
+/** Longer than any connection waits for its session. */
+const NEWCOMER_MS = 30_000;
+
 export type FailureCondition = 'internal-server-error' | 'resource-constraint';
 
 /**
@@ -16,8 +19,9 @@ export type FailureCondition = 'internal-server-error' | 'resource-constraint';
  */
 export function salvage(account: Account, old: Account, crashedAt: AccountMessage | KernelEvent, hasStoreFailed: boolean): void {
   for (const previous of old.sessions) {
-    const session = takeOver(previous, old.turnCount, hasStoreFailed);
+    const session = takeOver(previous, old.turnCount, hasStoreFailed ? old.unsettled.undoneFrom : Infinity);
     account.keepSession(session);
+    tellNewcomer(account, session);
   }
   account.turnCount = old.turnCount + 1;
   account.isTemporary = old.isTemporary;
@@ -57,10 +61,17 @@ export function salvage(account: Account, old: Account, crashedAt: AccountMessag
   for (const { to, message } of old.unsaid.values()) if (message.kind === 'close_stream') account.turn.send(to, message);
 }
 
+/** A connection that has just been given its session, in words that may still wait for a commit, does not watch this actor yet. */
+function tellNewcomer(account: Account, { connection, identity }: Session): void {
+  if (connection === undefined || account.now - identity.boundAtMs > NEWCOMER_MS) return;
+  account.turn.send(connection, { kind: 'account_restarted', sid: identity.sid });
+}
+
 /**
  * @param failedTurn what was given to the session in that turn never left.
+ * @param undoneFrom of that turn and those behind it only refusals remain true.
  */
-function takeOver(previous: Session, failedTurn: number, hasStoreFailed: boolean): Session {
+function takeOver(previous: Session, failedTurn: number, undoneFrom: number): Session {
   const session = new Session(previous.identity, previous.jid, previous.key);
   session.connection = previous.connection;
   session.detachedAtMs = previous.detachedAtMs;
@@ -75,13 +86,13 @@ function takeOver(previous: Session, failedTurn: number, hasStoreFailed: boolean
   session.takesFrom = previous.takesFrom;
   session.hasUnsavedRequests = previous.hasUnsavedRequests;
   session.restoreSlots(previous.keptSlots());
-  // What is not in the log. Of turns that are undone only refusals remain true.
+  // What is not in the log.
   for (const item of previous.outbound.unacked()) {
-    const isTrue = item.turn !== failedTurn && (!hasStoreFailed || item.stanza?.type === 'error');
+    const isTrue = item.turn !== failedTurn && (item.turn < undoneFrom || item.stanza?.type === 'error');
     if (item.position === 0 && isTrue) session.outbound.restore(item);
   }
   for (const item of previous.outbound.waiting) {
-    const isTrue = item.turn !== failedTurn && (!hasStoreFailed || item.stanza?.type === 'error');
+    const isTrue = item.turn !== failedTurn && (item.turn < undoneFrom || item.stanza?.type === 'error');
     if (item.position === 0 && isTrue) session.outbound.wait(item);
   }
   for (const [key, jid] of previous.directed) session.directed.set(key, jid);
@@ -92,7 +103,7 @@ function takeOver(previous: Session, failedTurn: number, hasStoreFailed: boolean
 export function answerFailures(account: Account): void {
   for (const [stanza, condition] of account.failures ?? []) {
     account.answerFailure(stanza, condition);
-    account.unsettled.noteStanza(stanza); // waits for commits like all else; it is given again if one of those fails
+    account.unsettled.answersFor(stanza); // it is said again if the commit of that fails
   }
   account.failures = undefined;
 }

@@ -2,7 +2,6 @@
 import type { KernelEvent } from '../kernel/actor.ts';
 import type { Commit } from '../store/store.ts';
 import type { Stanza } from '../xmpp/stanza.ts';
-import { added, NOTHING } from './small-list.ts';
 import { isStanza, type AccountMessage, type RemoteMessage } from './messages.ts';
 
 interface Doubtful {
@@ -11,43 +10,85 @@ interface Doubtful {
   readonly remote: RemoteMessage | undefined;
 }
 
-/** Bounded by the kernel's `maxHeldTurns`. */
+/** Slots per stanza: commit, stanza, what it came in. */
+const STRIDE = 3;
+/** Of slots that are empty at the front, how many may stay before the rest is moved. */
+const MAX_GAP = 96;
+
+/**
+ * Bounded by the kernel's `maxHeldTurns`. One array that is emptied in its place: one given up for another would keep alive, once it is in the
+ * old generation of the heap, all that was in it.
+ */
 export class Unsettled {
   /** The commit that everything said now waits for. */
   private last: Commit | undefined = undefined;
-  private stanzas: readonly Doubtful[] = NOTHING;
+  private readonly slots: unknown[] = [];
+  private head = 0;
+  private since = 0;
+  /** Of the turn under way. */
+  private answered: Stanza[] | undefined = undefined;
 
-  /** Everything from now on waits for `commit`, too. */
-  hold(commit: Commit): void {
+  /** Everything from now on waits for `commit`, too. @param turn the account's. */
+  hold(commit: Commit, turn: number): void {
+    if (this.last === undefined || isDone(this.last)) this.since = turn;
     this.last = commit;
+  }
+
+  /** The first turn that is undone with a commit that fails now, or one before it. */
+  get undoneFrom(): number {
+    return this.since;
   }
 
   /** The turn that handled `event` is over. What other accounts owe is not noted: it comes again. */
   note(event: AccountMessage | KernelEvent): void {
+    const { answered } = this;
+    this.answered = undefined;
     if (this.last === undefined) return;
+    this.forgetDone();
     if (isDone(this.last)) {
       this.last = undefined;
-      this.stanzas = NOTHING;
       return;
     }
-    let done = 0;
-    while (done < this.stanzas.length && isDone(this.stanzas[done]!.commit)) done++;
-    if (done === this.stanzas.length) this.stanzas = NOTHING;
-    else if (done > 0) this.stanzas = this.stanzas.slice(done);
-    if (event.kind === 'client_stanza') this.noteStanza(event.stanza);
-    else if (event.kind === 'undelivered') this.noteStanza(event.push.stanza);
-    else if (event.kind === 'remote_message') this.noteStanza(event.stanza, event);
-    else if (isStanza(event)) this.noteStanza(event);
+    for (const stanza of answered ?? []) this.add(stanza);
+    if (event.kind === 'client_stanza') this.add(event.stanza);
+    else if (event.kind === 'undelivered') this.add(event.push.stanza);
+    else if (event.kind === 'remote_message') this.add(event.stanza, event);
+    else if (isStanza(event)) this.add(event);
   }
 
-  /** @param remote what it came in, where somebody waits for word of that. */
-  noteStanza(stanza: Stanza, remote?: RemoteMessage): void {
-    if (this.last !== undefined) this.stanzas = added(this.stanzas, { commit: this.last, stanza, remote });
+  /** The turn under way says the fate of a stanza of an earlier one: that is not said before this turn's own commit. */
+  answersFor(stanza: Stanza): void {
+    (this.answered ??= []).push(stanza);
   }
 
   /** Those of commits that have failed, or of which nothing is known. */
   *doubtful(): Generator<Doubtful> {
-    for (const each of this.stanzas) if (!isDone(each.commit)) yield each;
+    const { slots } = this;
+    for (let at = this.head; at < slots.length; at += STRIDE) {
+      const commit = slots[at] as Commit;
+      if (!isDone(commit)) yield { commit, stanza: slots[at + 1] as Stanza, remote: slots[at + 2] as RemoteMessage | undefined };
+    }
+  }
+
+  /** @param remote what it came in, where somebody waits for word of that. */
+  private add(stanza: Stanza, remote?: RemoteMessage): void {
+    this.slots.push(this.last, stanza, remote);
+  }
+
+  private forgetDone(): void {
+    const { slots } = this;
+    while (this.head < slots.length && isDone(slots[this.head] as Commit)) {
+      slots.fill(undefined, this.head, this.head + STRIDE);
+      this.head += STRIDE;
+    }
+    if (this.head === slots.length) {
+      slots.length = this.head = 0;
+    } else if (this.head >= MAX_GAP) {
+      slots.copyWithin(0, this.head);
+      slots.fill(undefined, slots.length - this.head);
+      slots.length -= this.head;
+      this.head = 0;
+    }
   }
 }
 

@@ -121,6 +121,20 @@ export async function readSome({ store, bare }: LogView, positions: readonly num
   return { entries: entries.filter((entry) => entry !== undefined), looked: positions.length };
 }
 
+/** What the log has at these positions, by position. Neighbours, as most are, cost one reading. */
+export async function entriesAt(store: Store, bare: string, positions: readonly number[]): Promise<Map<number, LogEntry>> {
+  const entries = new Map<number, LogEntry>();
+  const from = Math.min(...positions);
+  const to = Math.max(...positions) + 1;
+  if (to - from <= 2 * positions.length) {
+    for (const { value } of await store.list(LOG, bare, { from: logKey(from), to: logKey(to) })) entries.set(value.position, value);
+    return entries;
+  }
+  for (const entry of await Promise.all(positions.map((position) => store.get(LOG, bare, logKey(position)))))
+    if (entry !== undefined) entries.set(entry.position, entry);
+  return entries;
+}
+
 /** Positions of archived entries of one correspondent, by the index; no entry is read. */
 export async function* peerPositions(view: LogView, peer: string, span: Span, isReverse: boolean): AsyncGenerator<readonly number[]> {
   const { from, to } = span;

@@ -59,7 +59,7 @@ export class Life {
   ackedByMe = 0;
   token: string | undefined = undefined;
   /** Not acknowledged yet. */
-  unacked: { readonly xml: string; readonly id: string | undefined }[] = [];
+  unacked: { readonly xml: string; readonly id: string | undefined; isWritten: boolean }[] = [];
   outAcked = 0;
   hasEnded = false;
   /** Since `<enabled/>`. */
@@ -209,7 +209,7 @@ export class Client {
         life!.token = attrs['id'];
         life!.isCounting = true;
         this.isOnline = true;
-        for (const { xml } of life!.unacked) this.raw(xml); // asked for before there was a stream to send it on
+        for (const { xml, isWritten } of life!.unacked) if (!isWritten) this.raw(xml); // asked for before there was a stream to send it on
         this.send('<presence/>');
         break;
       case 'resumed':
@@ -269,7 +269,9 @@ export class Client {
     } else if (name === 'iq') {
       const answer = `<iq type='result' id='${id}' to='${attrs['from']}'/>`;
       this.send(answer);
-      if (!this.isOnline) this.connection!.write(answer);
+      if (this.isOnline) return;
+      this.connection!.write(answer);
+      if (life.hasAsked) life.unacked.at(-1)!.isWritten = true;
     }
   }
 
@@ -315,7 +317,7 @@ export class Client {
   send(xml: string, id?: string): void {
     const { life } = this;
     if (life === undefined) return;
-    if (life.hasAsked) life.unacked.push({ xml, id });
+    if (life.hasAsked) life.unacked.push({ xml, id, isWritten: this.isOnline });
     if (xml.startsWith('<presence') && xml !== '<presence/>') this.mayDelay();
     if (this.isOnline) this.raw(xml);
   }

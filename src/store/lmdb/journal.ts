@@ -50,8 +50,10 @@ export const PUT_HEADER_BYTES = 7;
 export const DELETE_HEADER_BYTES = 3;
 
 const CHUNK_BYTES = 256 * 1024;
-/** Chunks whose changes are all applied are used again: fresh memory costs more than the write. */
-const MAX_SPARE_CHUNKS = 16;
+/** Chunks whose changes are all applied are used again: fresh memory costs more than the write, and makes the engine collect all of its heap. */
+const MAX_SPARE_CHUNKS = 64;
+/** Of those, how many are kept when nothing is left to be applied. */
+const QUIET_SPARE_CHUNKS = 8;
 
 /** What of `node:fs` the journal writes with; tests put failures in. */
 export type JournalFiles = Pick<
@@ -155,6 +157,11 @@ export class GroupBuffer extends RowWriter {
   /** Takes a chunk that nothing lies in any more. */
   recycle(chunk: Buffer): void {
     if (chunk.length === CHUNK_BYTES && this.#spare.length < MAX_SPARE_CHUNKS) this.#spare.push(chunk);
+  }
+
+  /** Everything written so far is applied: what a burst needed is given back. */
+  relax(): void {
+    if (this.#spare.length > QUIET_SPARE_CHUNKS) this.#spare.length = QUIET_SPARE_CHUNKS;
   }
 
   /** `changes` of them must follow. */

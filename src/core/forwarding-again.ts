@@ -1,0 +1,15 @@
+/** Messages to others that may not have arrived are read from the log and said again: see `forwarding.ts`. */
+import { entriesAt } from '../log/walk.ts';
+import type { Account } from './account.ts';
+
+/** What is due; whatever becomes due while the log is read follows by itself. */
+export function sayForwardsAgain(account: Account): void {
+  const wanted = account.outbox.wanted();
+  if (wanted.length === 0) return;
+  const positions = wanted.flatMap((each) => each.positions).toSorted((a, b) => a - b);
+  account.later(entriesAt(account.host.services.store, account.bare, positions), (context, entries) => {
+    const current = context as Account;
+    current.outbox.sayAgain(current.turn, current.bare, wanted, entries);
+    sayForwardsAgain(current);
+  });
+}
