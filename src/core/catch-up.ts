@@ -12,6 +12,7 @@ import { shownStanza } from './drafts.ts';
 import { carbon, send } from './giving.ts';
 import type { Item } from './outbound.ts';
 import type { Session, SessionSlot } from './session.ts';
+import type { Stanza } from '../xmpp/stanza.ts';
 
 /**
  * Its client looks into the archive for what came while it was away: what the archive shows is not given to it a second time, and waits
@@ -135,8 +136,34 @@ function handOn(account: Account, session: Session, items: readonly Item[]): voi
   waitForClient(account, session);
 }
 
-/** Goes on when the client has read what it was given. */
-export function waitForClient(account: Account, session: Session): void {
+/**
+ * A connection had no room for what is in no log: it is sent when there is, with all that follows. An answer would be missed for ever.
+ *
+ * @returns false where it is not for one session, or that has no room either.
+ */
+export function waitAgain(account: Account, stanza: Stanza): boolean {
+  const session = account.session(stanza.to.resource);
+  if (session?.connection === undefined || session.sm !== undefined) return false;
+  const { outbound } = session;
+  const item: Item = {
+    seq: 0,
+    position: 0,
+    form: 'plain',
+    atMs: account.now,
+    givenTo: [],
+    turn: account.turnCount,
+    isDelayed: false,
+    stanza,
+  };
+  if (!outbound.wait(item)) return false;
+  if (outbound.isLive) {
+    outbound.isLive = false;
+    waitForClient(account, session);
+  }
+  return true;
+}
+
+function waitForClient(account: Account, session: Session): void {
   if (session.connection === undefined) return;
   session.isBusy = true;
   const { generation } = session;

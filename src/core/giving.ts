@@ -6,7 +6,6 @@ import { StanzaError } from '../xmpp/stanza-error.ts';
 import { errorAnswer, Stanza } from '../xmpp/stanza.ts';
 import type { Account } from './account.ts';
 import { keepWaiting, shownStanza } from './drafts.ts';
-import { waitForClient } from './catch-up.ts';
 import { isRequest } from './delivery.ts';
 import { Push } from './messages.ts';
 import type { Item } from './outbound.ts';
@@ -86,33 +85,6 @@ function wait(account: Account, session: Session, item: Item): void {
     return;
   }
   if (stanza !== undefined && isRequest(stanza)) account.route(errorAnswer(stanza, new StanzaError('resource-constraint')));
-}
-
-/**
- * A connection had no room for what is in no log: it is sent when there is, with all that follows. An answer would be missed for ever.
- *
- * @returns false where it is not for one session, or that has no room either.
- */
-export function waitAgain(account: Account, stanza: Stanza): boolean {
-  const session = account.session(stanza.to.resource);
-  if (session?.connection === undefined || session.sm !== undefined) return false;
-  const { outbound } = session;
-  const item: Item = {
-    seq: 0,
-    position: 0,
-    form: 'plain',
-    atMs: account.now,
-    givenTo: NOBODY,
-    turn: account.turnCount,
-    isDelayed: false,
-    stanza,
-  };
-  if (!outbound.wait(item)) return false;
-  if (outbound.isLive) {
-    outbound.isLive = false;
-    waitForClient(account, session);
-  }
-  return true;
 }
 
 /** What has come back from a connection that is gone, or that could not take it. */
