@@ -49,11 +49,12 @@ export const DELETE_IN_RUN = 6;
 export const PUT_HEADER_BYTES = 7;
 export const DELETE_HEADER_BYTES = 3;
 
-const CHUNK_BYTES = 256 * 1024;
+/** Several groups of a busy worker: one that does not fit into the rest of a chunk is moved. */
+const CHUNK_BYTES = 1024 * 1024;
 /** Chunks whose changes are all applied are used again: fresh memory costs more than the write, and makes the engine collect all of its heap. */
-const MAX_SPARE_CHUNKS = 64;
+const MAX_SPARE_CHUNKS = 16;
 /** Of those, how many are kept when nothing is left to be applied. */
-const QUIET_SPARE_CHUNKS = 8;
+const QUIET_SPARE_CHUNKS = 2;
 
 /** What of `node:fs` the journal writes with; tests put failures in. */
 export type JournalFiles = Pick<
