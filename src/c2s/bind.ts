@@ -2,6 +2,7 @@
 import type { KernelEvent } from '../kernel/actor.ts';
 import type { BindAnswer, Unbind } from '../core/messages.ts';
 import { attributeOf } from '../stream/header.ts';
+import type { Frame } from '../xml/frame.ts';
 import { el } from '../xml/element.ts';
 import { serialize } from '../xml/serialize.ts';
 import { elementOf } from '../xml/tree.ts';
@@ -30,7 +31,7 @@ export function wait_for_bind(c: Connection, event: C2sMessage | KernelEvent, ot
   const type = attributeOf(event, 'type');
   const head = event.children[0];
   if (type !== 'set' || id === undefined || head?.name !== 'bind' || head.ns !== NS.bind) return c.fail('not-authorized');
-  const wanted = elementOf(event)?.child('bind', NS.bind)?.child('resource', NS.bind)?.text();
+  const wanted = wantedResource(event);
   const resource = wanted === undefined || wanted === '' ? undefined : normalizeResource(wanted);
   if (wanted !== undefined && wanted !== '' && resource === undefined) return refuse(c, id, 'bad-request'); // §7.7.2.1
   const { account } = c;
@@ -46,6 +47,16 @@ export function wait_for_bind(c: Connection, event: C2sMessage | KernelEvent, ot
   }));
   return 'wait_for_bind';
 }
+
+/** Undefined where the server is to choose. */
+function wantedResource(frame: Frame): string | undefined {
+  const usual = USUAL_BIND.exec(frame.body);
+  if (usual !== null) return usual[2];
+  return elementOf(frame)?.child('bind', NS.bind)?.child('resource', NS.bind)?.text();
+}
+
+/** How nearly every client says it: nothing that needs a tree. */
+const USUAL_BIND = new RegExp(`^<bind xmlns=(['"])${NS.bind}\\1(?:/>|><resource>([^<>&\\r\\n]*)</resource></bind>)$`);
 
 function bound(c: Connection, event: Extract<KernelEvent, { kind: 'reply' }>): C2sState {
   const id = c.bindId!;
