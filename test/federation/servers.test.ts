@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { callControl } from '../../src/control/client.ts';
+import { callAny, callControl } from '../../src/control/client.ts';
 import { controlPath } from '../../src/control/protocol.ts';
 import { Authority, hasOpenssl, type CertificateFiles } from '../harness/authority.ts';
 import type { Client } from '../harness/cast.ts';
@@ -37,6 +37,9 @@ interface PairOptions {
   readonly theirs: CertificateFiles;
   readonly hasLine?: boolean;
   readonly isDirectTls?: boolean;
+  readonly isBidi?: boolean;
+  /** Ours. */
+  readonly isDrill?: boolean;
   readonly lines?: readonly string[];
 }
 
@@ -50,12 +53,12 @@ interface Pair extends AsyncDisposable {
 
 async function startPair(
   kind: Kind,
-  { isDialback, ours, theirs, hasLine = false, isDirectTls = false, lines = [] }: PairOptions,
+  { isDialback, ours, theirs, hasLine = false, isDirectTls = false, isBidi = false, isDrill = false, lines = [] }: PairOptions,
 ): Promise<Pair> {
   const [onePort, otherPort, oneClientPort, otherClientPort] = (await freePorts(4)) as [number, number, number, number];
   const there = hasLine ? await Line.to(otherPort) : undefined;
   const back = hasLine ? await Line.to(onePort) : undefined;
-  const common = { authorityFile: authority.file, isDialback, isDirectTls };
+  const common = { authorityFile: authority.file, isDialback, isDirectTls, isBidi };
   const first: FederatedOptions = {
     ...common,
     kind: 'rookery',
@@ -65,6 +68,7 @@ async function startPair(
     certificate: ours,
     peer: { domain: THEIRS, port: there?.port ?? otherPort },
     workers: '2',
+    isDrill,
     lines,
   };
   const second: FederatedOptions = {
@@ -200,6 +204,26 @@ for (const kind of OTHERS) {
 
 const skipOwn = hasAuthority ? false : 'there is no openssl';
 
+for (const kind of ['rookery', 'prosody'] as const) {
+  const skip = hasAuthority ? (isInstalled(kind) ? false : `${kind} is not installed`) : skipOwn;
+  test(`XEP-0288: with ${kind}, one stream carries stanzas both ways`, { skip }, async () => {
+    const [ours, theirs] = [await certificate(authority, OURS), await certificate(authority, THEIRS)];
+    await using pair = await startPair(kind, { isDialback: false, ours, theirs, isBidi: true });
+    const [{ juliet }, { romeo }] = [pair.one.cast, pair.other.cast];
+    // One after the other: who has no stream yet opens one.
+    await exchange(juliet, romeo, 'a');
+    await exchange(romeo, juliet, 'b');
+    const links = await pair.one.links();
+    assert.deepEqual(
+      links.map(({ direction, isBidi }) => ({ direction, isBidi })),
+      [{ direction: 'out', isBidi: true }],
+    );
+    assert.ok(links[0]!.stanzasIn > 0 && links[0]!.stanzasOut > 0, JSON.stringify(links));
+    await play(pair);
+    assert.equal((await pair.one.links()).length, 1);
+  });
+}
+
 test('XEP-0368: TLS from the first byte, in both directions', { skip: skipOwn }, async () => {
   const [ours, theirs] = [await certificate(authority, OURS), await certificate(authority, THEIRS)];
   await using pair = await startPair('rookery', { isDialback: false, ours, theirs, isDirectTls: true });
@@ -299,6 +323,38 @@ test('an operator looks how far a link to a server comes', { skip: skipOwn }, as
   assert.equal(bad.at(-1)?.isGood, false, JSON.stringify(bad));
   assert.match(JSON.stringify(bad), /ECONNREFUSED/);
   assert.deepEqual(await pair.one.links(), [], 'nothing stays open');
+});
+
+test('when worker threads end while messages of another server come, each one arrives or its sender is told', { skip: skipOwn }, async () => {
+  const [ours, theirs] = [await certificate(authority, OURS), await certificate(authority, THEIRS)];
+  await using pair = await startPair('rookery', { isDialback: false, ours, theirs, isDrill: true });
+  const [{ juliet }, { romeo }] = [pair.one.cast, pair.other.cast];
+  await exchange(romeo, juliet, 'a');
+  await juliet.disconnects();
+  const killWorker = (worker: number) => callAny(controlPath(pair.one.directory), 'drill kill-worker', { worker });
+  const count = 300;
+  for (let i = 0; i < count; i++) {
+    await romeo.writes(`<message to='${juliet.bare}' type='chat' id='t${i}'><body>${'x'.repeat(200)}</body></message>`);
+    if (i === 100 || i === 200) await killWorker(i / 100 - 1); // one has juliet's account, the other may have the link
+  }
+  await juliet.connects();
+  await juliet.sends('<presence/>');
+  await romeo.sends(`<message to='${juliet.bare}' type='chat' id='end'><body>!</body></message>`);
+  const arrived: number[] = [];
+  for (let id = ''; id !== 'end';) {
+    const { attrs } = await juliet.takes('the next message', ({ name }) => name === 'message');
+    id = attrs['id']!;
+    if (id !== 'end' && !arrived.includes(Number(id.slice(1)))) arrived.push(Number(id.slice(1)));
+  }
+  assert.deepEqual(
+    arrived,
+    arrived.toSorted((a, b) => a - b),
+  );
+  for (let i = 0; i < count; i++) {
+    if (arrived.includes(i)) continue;
+    const { attrs } = await romeo.takes(`word of t${i}`, (each) => each.attrs['id'] === `t${i}`);
+    assert.equal(attrs['type'], 'error'); // RFC 6120 §8.3.3.18: to be tried again
+  }
 });
 
 /** Links are cut in the middle of traffic: nothing is lost. */

@@ -35,9 +35,13 @@ export interface FederatedOptions {
   /** Whether a certificate is wanted, or dialback will do. */
   readonly isDialback: boolean;
   readonly hasManagement?: boolean;
+  /** Rookery, Prosody: one stream carries stanzas both ways. XEP-0288 */
+  readonly isBidi?: boolean;
   /** Rookery: TLS from the first byte, on the same port, and of the peer's. XEP-0368 */
   readonly isDirectTls?: boolean;
   readonly workers?: string;
+  /** Rookery: it lets itself be broken, see `src/server/drill.ts`. */
+  readonly isDrill?: boolean;
   /** Rookery: further lines of its configuration file, at the top and at the end. */
   readonly lines?: readonly string[];
 }
@@ -87,13 +91,14 @@ interface Command {
 }
 
 async function rookery(directory: string, port: number, options: FederatedOptions): Promise<Command> {
-  const { domain, s2sPort, peer, certificate, authorityFile, isDialback, isDirectTls = false, nameServer, lines = [] } = options;
+  const { domain, s2sPort, peer, certificate, authorityFile, isDialback, isDirectTls = false, isBidi = false, nameServer, lines = [] } = options;
   const file = join(directory, 'rookery.toml');
   const text = [
     `[s2s]`,
     ...(isDirectTls ? ['ports = "off"', `tls_ports = [${s2sPort}]`] : [`ports = [${s2sPort}]`]),
     `authorities = "${authorityFile}"`,
     `dialback = ${isDialback}`,
+    `bidi = ${isBidi}`,
     `retry = "500ms"`,
     `retry_max = "1s"`,
     ...(nameServer === undefined ? [] : [`dns = ["${nameServer}"]`, `dns_timeout = "200ms"`]),
@@ -120,6 +125,7 @@ async function rookery(directory: string, port: number, options: FederatedOption
       ROOKERY_REGISTRATION_RATE: '1000000/1m',
       ROOKERY_SCRAM_ITERATIONS: '4096',
       ROOKERY_WORKERS: options.workers ?? '1',
+      ...(options.isDrill === true ? { ROOKERY_DRILL: '1' } : {}),
       ROOKERY_LOG_LEVEL: process.env['FEDERATION_OUTPUT'] === undefined ? 'error' : 'debug',
     },
   };
@@ -141,7 +147,7 @@ end
 `;
 
 async function prosody(directory: string, port: number, options: FederatedOptions): Promise<Command> {
-  const { domain, s2sPort, peer, certificate, authorityFile, isDialback, hasManagement = true } = options;
+  const { domain, s2sPort, peer, certificate, authorityFile, isDialback, hasManagement = true, isBidi = false } = options;
   await mkdir(join(directory, 'plugins'));
   await writeFile(join(directory, 'plugins', 'mod_s2s_hosts.lua'), PROSODY_OVERRIDE);
   const file = join(directory, 'prosody.cfg.lua');
@@ -161,6 +167,7 @@ async function prosody(directory: string, port: number, options: FederatedOption
   modules.push('register_ibr', 'presence', 'message', 'iq', 'c2s', 's2s', 's2s_hosts');
   if (isDialback) modules.push('dialback');
   if (hasManagement) modules.push('smacks');
+  if (isBidi) modules.push('s2s_bidi');
   await writeFile(
     file,
     `
