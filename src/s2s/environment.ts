@@ -72,7 +72,7 @@ export interface S2sEnvironment {
 }
 
 export interface S2sView {
-  readonly ref: ActorRef<S2sClose>;
+  readonly ref: ActorRef<S2sClose | WorkerLost>;
   status(): LinkStatus | undefined;
 }
 
@@ -93,6 +93,11 @@ export class LinkMail {
 export interface S2sClose {
   readonly kind: 'close_link';
   readonly condition: StreamCondition;
+}
+
+/** Another worker has ended: accounts there may have been given messages that they have not handled, and do not know of any more. */
+export interface WorkerLost {
+  readonly kind: 'worker_lost';
 }
 
 /** To a link that is for one question only: go. */
@@ -170,8 +175,18 @@ export interface HoldToken {
   readonly stream: ActorRef<IncomingMessage>;
 }
 
-export type OutgoingMessage = Stanza | Forward | ForwardAgain | LinkMail | StartLink | S2sClose | BidiUp | BidiSettled | RemoteTaken;
-export type IncomingMessage = LinkEvent | S2sClose | BidiStanza | Verified | TakeOver | RemoteTaken;
+export type OutgoingMessage =
+  | Stanza
+  | Forward
+  | ForwardAgain
+  | LinkMail
+  | StartLink
+  | S2sClose
+  | WorkerLost
+  | BidiUp
+  | BidiSettled
+  | RemoteTaken;
+export type IncomingMessage = LinkEvent | S2sClose | WorkerLost | BidiStanza | Verified | TakeOver | RemoteTaken;
 
 /** Key of the link out. */
 export function pairKey(local: string, remote: string): string {

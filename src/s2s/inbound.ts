@@ -13,6 +13,8 @@ import { decodeSaslData } from '../sasl/base64.ts';
 import { attributeOf, isSupportedVersion, readHeader } from '../stream/header.ts';
 import { NS_SM } from '../stream/stream-management.ts';
 import type { Frame } from '../xml/frame.ts';
+import { elementOf } from '../xml/tree.ts';
+import { parseStreamError } from '../xmpp/stream-error.ts';
 import { parseJid } from '../xmpp/jid.ts';
 import { NS } from '../xmpp/namespaces.ts';
 import { StanzaError } from '../xmpp/stanza-error.ts';
@@ -75,6 +77,7 @@ const negotiating: Handler = (c, event) => {
     c.stream.isBidi = c.environment.config.s2s.isBidi && isAsSecureAsNeeded(c); // XEP-0288 §2.1: after TLS
     return next(c, 'negotiating');
   }
+  if (ns === NS.streams && name === 'error') return streamError(c, event);
   // Who has not shown who it is may send nothing but negotiation. RFC 6120 §4.9.3.12
   return c.fail(isStanzaFrame(event) ? 'not-authorized' : 'unsupported-stanza-type');
 };
@@ -98,6 +101,17 @@ const established: Handler = (c, event) => {
   return 'established';
 };
 
+/** The other side says why it ends the stream: ours is closed in order. RFC 6120 §4.9.1.1 */
+function streamError(c: Incoming, frame: Frame): IncomingState {
+  const element = elementOf(frame);
+  const error = element === undefined ? undefined : parseStreamError(element);
+  if (error === undefined) return c.fail('bad-format');
+  const { condition, text } = error;
+  c.problem = text ?? condition;
+  c.environment.log.info('s2s_ended', { direction: 'in', remote: c.remote, local: c.local, condition, text });
+  return c.finish();
+}
+
 function fromServer(c: Incoming, frame: Frame): IncomingState {
   const { stream } = c;
   if (isStanzaFrame(frame)) {
@@ -105,6 +119,7 @@ function fromServer(c: Incoming, frame: Frame): IncomingState {
     return taken === 'ok' ? 'established' : c.fail(taken.condition, taken.text);
   }
   if (frame.ns === NS.dialback) return dialback(c, frame, 'established');
+  if (frame.ns === NS.streams && frame.name === 'error') return streamError(c, frame);
   if (frame.ns !== NS_SM) return c.fail('unsupported-stanza-type'); // RFC 6120 §4.9.3.24
   if (frame.name === 'enable') return next(c, enable(c, frame));
   if (frame.name === 'resume') return next(c, resume(c, frame));
@@ -222,13 +237,15 @@ function common(c: Incoming, event: Event, state: IncomingState): IncomingState 
       return state;
     case 'close_link':
       return c.fail(event.condition);
+    case 'worker_lost':
+      return stream.intake.outstanding > 0 ? intakeLost(c) : state;
     case 'take_over':
       return handOver(c, event, state);
     case 'remote_taken':
       stream.taken(event);
       return state;
     case 'bounced':
-      return bounced(c, event, state);
+      return event.reason === 'worker_down' && event.message.kind === 'remote_message' ? intakeLost(c) : bounced(c, event, state);
     case 'timeout':
       break;
     default:
@@ -267,6 +284,11 @@ function gone(c: Incoming, error: string | undefined): IncomingState {
 }
 
 /** RFC 6120 §8.3.3.18: its sender may try again. */
+/** What went down with a worker the other side says again, in order, on another stream: it was not acknowledged. XEP-0198 §5 */
+function intakeLost(c: Incoming): IncomingState {
+  return c.fail('internal-server-error', 'a part of this server was restarted');
+}
+
 function bounced(c: Incoming, { message, reason }: Extract<KernelEvent, { kind: 'bounced' }>, state: IncomingState): IncomingState {
   if (message.kind !== 'remote_message') return state;
   const condition = reason === 'no_actor' ? 'service-unavailable' : 'resource-constraint';
@@ -286,6 +308,8 @@ const detached: Handler = (c, event) => {
       return handOver(c, undefined, bounced(c, event, 'detached'));
     case 'close_link':
       return gone(c, undefined);
+    case 'worker_lost': // whoever comes back is told to say all again
+      return c.stream.intake.outstanding > 0 ? gone(c, undefined) : 'detached';
     case 'timeout':
       if (event.name === 'expire') return gone(c, undefined);
       if (event.name === 'hand_over') c.isHandOverDue = true;

@@ -116,6 +116,11 @@ export class S2s implements Links {
     return count;
   }
 
+  /** Another worker has ended. */
+  workerDown(): void {
+    for (const view of this.environment.views) this.kernel.send(view.ref, { kind: 'worker_lost' });
+  }
+
   /** The server ends. */
   closeAll(): void {
     for (const view of this.environment.views) this.kernel.send(view.ref, { kind: 'close_link', condition: 'system-shutdown' });

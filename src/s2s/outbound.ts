@@ -534,6 +534,8 @@ function common(c: Outgoing, event: StreamEvent, state: OutgoingState): Outgoing
       return streamError(c, event);
     case 'close_link':
       return close(c, event.condition, state);
+    case 'worker_lost': // what came by XEP-0288 and went down with it comes again, on another stream
+      return (c.stream?.intake.outstanding ?? 0) > 0 ? close(c, 'internal-server-error', state) : state;
     case 'bounced':
       if (event.message.kind === 'remote_message')
         c.stream?.bounced(

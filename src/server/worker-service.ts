@@ -79,7 +79,7 @@ export class WorkerService implements WorkerControl {
       worker: start.index,
       workers: start.workers,
       clock,
-      observer: observerOf(this.logger),
+      observer: observerOf(this.logger, () => this.runtime?.s2s?.workerDown()),
       // Who may wait for whom: see src/README.md.
       askOrder: ['c2s', 'account'],
       limits: kernelLimits(start.config),
@@ -380,7 +380,7 @@ export class WorkerService implements WorkerControl {
 }
 
 /** A crash is one line: what, where, in which state, at which event. */
-function observerOf(logger: Logger): KernelObserver {
+function observerOf(logger: Logger, onWorkerDown: () => void): KernelObserver {
   return {
     crashed(report: CrashReport) {
       const { machine, description, state, event, error, crashes, willRestart, ref } = report;
@@ -396,7 +396,10 @@ function observerOf(logger: Logger): KernelObserver {
     },
     failed: ({ what, machine, error }) => logger.error('kernel_callback_failed', { callback: what, machine, error: String(error) }),
     workerUp: (worker) => logger.debug('peer_up', { peer: worker }),
-    workerDown: (worker) => logger.warn('peer_down', { peer: worker }),
+    workerDown: (worker) => {
+      logger.warn('peer_down', { peer: worker });
+      onWorkerDown();
+    },
   };
 }
 

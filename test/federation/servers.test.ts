@@ -210,6 +210,7 @@ for (const kind of ['rookery', 'prosody'] as const) {
     const [ours, theirs] = [await certificate(authority, OURS), await certificate(authority, THEIRS)];
     await using pair = await startPair(kind, { isDialback: false, ours, theirs, isBidi: true });
     const [{ juliet }, { romeo }] = [pair.one.cast, pair.other.cast];
+    for (const client of [juliet, romeo]) await client.sends('<presence/>');
     // One after the other: who has no stream yet opens one.
     await exchange(juliet, romeo, 'a');
     await exchange(romeo, juliet, 'b');
@@ -325,37 +326,54 @@ test('an operator looks how far a link to a server comes', { skip: skipOwn }, as
   assert.deepEqual(await pair.one.links(), [], 'nothing stays open');
 });
 
-test('when worker threads end while messages of another server come, each one arrives or its sender is told', { skip: skipOwn }, async () => {
-  const [ours, theirs] = [await certificate(authority, OURS), await certificate(authority, THEIRS)];
-  await using pair = await startPair('rookery', { isDialback: false, ours, theirs, isDrill: true });
-  const [{ juliet }, { romeo }] = [pair.one.cast, pair.other.cast];
-  await exchange(romeo, juliet, 'a');
-  await juliet.disconnects();
-  const killWorker = (worker: number) => callAny(controlPath(pair.one.directory), 'drill kill-worker', { worker });
-  const count = 300;
-  for (let i = 0; i < count; i++) {
-    await romeo.writes(`<message to='${juliet.bare}' type='chat' id='t${i}'><body>${'x'.repeat(200)}</body></message>`);
-    if (i === 100 || i === 200) await killWorker(i / 100 - 1); // one has juliet's account, the other may have the link
-  }
-  await juliet.connects();
-  await juliet.sends('<presence/>');
-  await romeo.sends(`<message to='${juliet.bare}' type='chat' id='end'><body>!</body></message>`);
-  const arrived: number[] = [];
-  for (let id = ''; id !== 'end';) {
-    const { attrs } = await juliet.takes('the next message', ({ name }) => name === 'message');
-    id = attrs['id']!;
-    if (id !== 'end' && !arrived.includes(Number(id.slice(1)))) arrived.push(Number(id.slice(1)));
-  }
-  assert.deepEqual(
-    arrived,
-    arrived.toSorted((a, b) => a - b),
-  );
-  for (let i = 0; i < count; i++) {
-    if (arrived.includes(i)) continue;
-    const { attrs } = await romeo.takes(`word of t${i}`, (each) => each.attrs['id'] === `t${i}`);
-    assert.equal(attrs['type'], 'error'); // RFC 6120 §8.3.3.18: to be tried again
-  }
-});
+test(
+  'when worker threads end while messages of another server come, each one arrives or its sender is told',
+  { skip: skipOwn },
+  async () => {
+    const [ours, theirs] = [await certificate(authority, OURS), await certificate(authority, THEIRS)];
+    await using pair = await startPair('rookery', { isDialback: false, ours, theirs, isDrill: true });
+    const [{ juliet }, { romeo }] = [pair.one.cast, pair.other.cast];
+    for (const client of [juliet, romeo]) await client.sends('<presence/>');
+    await exchange(romeo, juliet, 'a');
+    await juliet.disconnects();
+    const control = controlPath(pair.one.directory);
+    const killWorker = async (worker: number): Promise<void> => {
+      await callAny(control, 'drill kill-worker', { worker });
+      const isUp = async () =>
+        (await callControl(control, 'status', {})).workers.every(
+          ({ state, restarts }, i) => state === 'running' && (i !== worker || restarts > 0),
+        );
+      while (!(await isUp())) await new Promise((done) => setTimeout(done, 50));
+    };
+    const count = 300;
+    const killed: Promise<void>[] = [];
+    for (let i = 0; i < count; i++) {
+      await romeo.writes(`<message to='${juliet.bare}' type='chat' id='t${i}'><body>${'x'.repeat(200)}</body></message>`);
+      // One has juliet's account, the other may have the link. What comes meanwhile finds it away.
+      if (i === 100 || i === 200) killed.push(killWorker(i / 100 - 1));
+      if (i === 199) await killed[0];
+    }
+    await Promise.all(killed);
+    await juliet.connects();
+    await juliet.sends('<presence/>');
+    await romeo.sends(`<message to='${juliet.bare}' type='chat' id='end'><body>!</body></message>`);
+    const arrived: number[] = [];
+    for (let id = ''; id !== 'end';) {
+      const { attrs } = await juliet.takes('the next message', ({ name }) => name === 'message');
+      id = attrs['id']!;
+      if (id !== 'end' && !arrived.includes(Number(id.slice(1)))) arrived.push(Number(id.slice(1)));
+    }
+    assert.deepEqual(
+      arrived,
+      arrived.toSorted((a, b) => a - b),
+    );
+    for (let i = 0; i < count; i++) {
+      if (arrived.includes(i)) continue;
+      const { attrs } = await romeo.takes(`word of t${i}`, (each) => each.attrs['id'] === `t${i}`);
+      assert.equal(attrs['type'], 'error'); // RFC 6120 §8.3.3.18: to be tried again
+    }
+  },
+);
 
 /** Links are cut in the middle of traffic: nothing is lost. */
 async function cutInTheMiddle(kind: Kind, pair: Pair): Promise<void> {

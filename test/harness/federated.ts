@@ -91,7 +91,18 @@ interface Command {
 }
 
 async function rookery(directory: string, port: number, options: FederatedOptions): Promise<Command> {
-  const { domain, s2sPort, peer, certificate, authorityFile, isDialback, isDirectTls = false, isBidi = false, nameServer, lines = [] } = options;
+  const {
+    domain,
+    s2sPort,
+    peer,
+    certificate,
+    authorityFile,
+    isDialback,
+    isDirectTls = false,
+    isBidi = false,
+    nameServer,
+    lines = [],
+  } = options;
   const file = join(directory, 'rookery.toml');
   const text = [
     `[s2s]`,

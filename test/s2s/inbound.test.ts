@@ -326,3 +326,16 @@ test('XEP-0198: counts of a stream from another server, and its resumption on an
   const stranger = await established(here);
   assert.match(await stranger.says(`<resume xmlns='urn:xmpp:sm:3' previd='guess' h='0'/>`), /<failed .*<item-not-found /);
 });
+
+test('RFC 6120 §4.9.1.1: the other side says why it ends the stream, and gets an end in order', async () => {
+  for (const how of [secured, established]) {
+    await using here = await alone();
+    const outcome = await how(here);
+    const peer = 'peer' in outcome ? outcome.peer : outcome;
+    assert.equal(
+      await peer.says(`<stream:error><system-shutdown xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>`),
+      '</stream:stream>',
+    );
+    assert.ok(peer.isClosed);
+  }
+});
