@@ -51,12 +51,13 @@ export function wait_for_bind(c: Connection, event: C2sMessage | KernelEvent, ot
 /** Undefined where the server is to choose. */
 function wantedResource(frame: Frame): string | undefined {
   const usual = USUAL_BIND.exec(frame.body);
-  if (usual !== null) return usual[2];
+  if (usual !== null) return usual[1];
   return elementOf(frame)?.child('bind', NS.bind)?.child('resource', NS.bind)?.text();
 }
 
 /** How nearly every client says it: nothing that needs a tree. */
-const USUAL_BIND = new RegExp(`^<bind xmlns=(['"])${NS.bind}\\1(?:/>|><resource>([^<>&\\r\\n]*)</resource></bind>)$`);
+const USUAL_BIND =
+  /^<bind xmlns=(?:'urn:ietf:params:xml:ns:xmpp-bind'|"urn:ietf:params:xml:ns:xmpp-bind")(?:\/>|><resource>([^<>&\r\n]*)<\/resource><\/bind>)$/;
 
 function bound(c: Connection, event: Extract<KernelEvent, { kind: 'reply' }>): C2sState {
   const id = c.bindId!;

@@ -184,6 +184,11 @@ export class Outbox {
     return wanted;
   }
 
+  /** What was wanted cannot be read just now. */
+  unread(): void {
+    this.isReading = false;
+  }
+
   /** Says again what was wanted, now that it has been read. What the log does not have any more is not owed any more. */
   sayAgain(effects: Effects, sender: BareJid, wanted: readonly Wanted[], entries: ReadonlyMap<number, LogEntry>): void {
     this.isReading = false;

@@ -36,6 +36,9 @@ type Listening = {
   removeListener(event: string, listener: (value: unknown) => void): void;
 };
 
+/** Their own patience of two seconds is too little for a machine that runs other tests beside. */
+const PATIENCE = { timeout: 15_000 };
+
 function next(from: Listening, accept: (stanza: Stanza) => boolean): Promise<Stanza> {
   return new Promise((resolve) => {
     const listener = (stanza: unknown): void => {
@@ -55,6 +58,7 @@ async function logIn(server: ServerProcess, username: string): Promise<ReturnTyp
     username,
     password: 'a password',
   });
+  Object.assign(user, PATIENCE);
   user.reconnect.stop();
   user.on('error', () => undefined); // it says so when the server ends, and counts acknowledgements wrongly
   await user.start();
@@ -68,6 +72,7 @@ function echo(server: ServerProcess): ReturnType<typeof component> {
     domain: 'echo.localhost',
     password: 'the secret of echo',
   });
+  Object.assign(service, PATIENCE);
   service.reconnect.stop();
   service.on('error', () => undefined);
   service.on('stanza', (value) => {
@@ -137,6 +142,7 @@ test('@xmpp/component: messages and IQs with users of both workers, discovery, a
 test('@xmpp/component: a wrong secret is refused with not-authorized', async () => {
   await using server = await ServerProcess.start(SETTINGS, FILE);
   const service = component({ service: `xmpp://127.0.0.1:${server.componentPort}`, domain: 'echo.localhost', password: 'guessed' });
+  Object.assign(service, PATIENCE);
   service.reconnect.stop();
   const refused = new Promise<{ condition?: string }>((resolve) =>
     service.on('error', (error) => resolve(error as { condition?: string })),
