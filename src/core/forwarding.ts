@@ -16,7 +16,7 @@ import type { BareJid } from '../xmpp/jid.ts';
 import type { Stanza } from '../xmpp/stanza.ts';
 import { Forward, ForwardAgain, type ForwardGap } from './messages.ts';
 import type { Debtor, Outbox as Effects } from './router.ts';
-import { NOTHING } from './small-list.ts';
+import { dropFront, NOTHING } from './small-list.ts';
 
 /** Messages of one account that have not arrived yet. More are refused: their recipient's worker does not keep up. */
 const MAX_OUTSTANDING = 1_000;
@@ -257,12 +257,6 @@ function indexOf(all: readonly number[], from: number, position: number): number
     else high = middle;
   }
   return low;
-}
-
-/** The array stays the same. */
-function dropFront(list: number[], count: number): void {
-  list.copyWithin(0, count);
-  list.length -= count;
 }
 
 /** What an account knows of those who send to it. */

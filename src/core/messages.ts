@@ -11,7 +11,7 @@ import type { BareJid } from '../xmpp/jid.ts';
 import type { Condition } from '../xmpp/stanza-error.ts';
 import type { Stanza, StanzaKind } from '../xmpp/stanza.ts';
 import type { StreamCondition } from '../xmpp/stream-error.ts';
-import { NOTHING } from './small-list.ts';
+import { added, NOTHING } from './small-list.ts';
 import { readStanzaFromWire, writeStanza, type WireCursor } from '../xmpp/wire.ts';
 
 /** Every way a connection or session ends, as logs, metrics and tests name it. */
@@ -606,8 +606,8 @@ export const PUSH_CODEC = {
   read(input: readonly unknown[], cursor: WireCursor): Push {
     const seq = input[cursor.at++] as number;
     const position = input[cursor.at++] as number;
-    const holders: number[] = [];
-    for (let left = input[cursor.at++] as number; left > 0; left--) holders.push(input[cursor.at++] as number);
+    let holders: readonly number[] = NOTHING;
+    for (let left = input[cursor.at++] as number; left > 0; left--) holders = added(holders, input[cursor.at++] as number);
     return new Push(seq, position, readStanzaFromWire(input, cursor), holders);
   },
 };

@@ -9,6 +9,7 @@
  */
 import type { Form } from '../log/entry.ts';
 import type { Stanza } from '../xmpp/stanza.ts';
+import { dropFront } from './small-list.ts';
 
 export interface Item {
   /** Number under stream management; 0 while it waits or without it. */
@@ -103,7 +104,7 @@ export class Outbound {
     if (this.head === items.length) {
       items.length = this.head = 0;
     } else if (this.head > MAX_GAP && this.head * 2 > items.length) {
-      this.items = items.slice(this.head);
+      dropFront(items, this.head);
       this.head = 0;
     }
   }

@@ -12,3 +12,12 @@ export function added<T>(list: readonly T[], item: T): readonly T[] {
   (list as T[]).push(item);
   return list;
 }
+
+/**
+ * Takes out the first `count` items and keeps the array. One given up for another would keep alive all that was in it, once it is in the
+ * old generation of the heap.
+ */
+export function dropFront(list: unknown[], count: number): void {
+  list.copyWithin(0, count);
+  list.length -= count;
+}

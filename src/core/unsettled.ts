@@ -2,6 +2,7 @@
 import type { KernelEvent } from '../kernel/actor.ts';
 import type { Commit } from '../store/store.ts';
 import type { Stanza } from '../xmpp/stanza.ts';
+import { dropFront } from './small-list.ts';
 import { isStanza, type AccountMessage, type RemoteMessage } from './messages.ts';
 
 interface Doubtful {
@@ -15,28 +16,21 @@ const STRIDE = 3;
 /** Of slots that are empty at the front, how many may stay before the rest is moved. */
 const MAX_GAP = 96;
 
-/**
- * Bounded by the kernel's `maxHeldTurns`. One array that is emptied in its place: one given up for another would keep alive, once it is in the
- * old generation of the heap, all that was in it.
- */
+/** Bounded by the kernel's `maxHeldTurns`. One array that is emptied in its place: see `dropFront`. */
 export class Unsettled {
   /** The commit that everything said now waits for. */
   private last: Commit | undefined = undefined;
   private readonly slots: unknown[] = [];
   private head = 0;
-  private since = 0;
+  /** The first turn that is undone with a commit that fails now, or one before it. */
+  undoneFrom = 0;
   /** Of the turn under way. */
   private answered: Stanza[] | undefined = undefined;
 
   /** Everything from now on waits for `commit`, too. @param turn the account's. */
   hold(commit: Commit, turn: number): void {
-    if (this.last === undefined || isDone(this.last)) this.since = turn;
+    if (this.last === undefined || isDone(this.last)) this.undoneFrom = turn;
     this.last = commit;
-  }
-
-  /** The first turn that is undone with a commit that fails now, or one before it. */
-  get undoneFrom(): number {
-    return this.since;
   }
 
   /** The turn that handled `event` is over. What other accounts owe is not noted: it comes again. */
@@ -84,9 +78,7 @@ export class Unsettled {
     if (this.head === slots.length) {
       slots.length = this.head = 0;
     } else if (this.head >= MAX_GAP) {
-      slots.copyWithin(0, this.head);
-      slots.fill(undefined, slots.length - this.head);
-      slots.length -= this.head;
+      dropFront(slots, this.head);
       this.head = 0;
     }
   }

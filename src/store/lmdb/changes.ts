@@ -78,10 +78,6 @@ export class Changes<P extends ChangedPartition> {
     return this.#chunkBytes + (this.#tail - this.#head) * CHANGE_BYTES;
   }
 
-  get isEmpty(): boolean {
-    return this.#head === this.#tail;
-  }
-
   /** The number the next change will get. */
   get next(): number {
     return this.#tail;

@@ -295,7 +295,6 @@ export class Committer {
 
   #prune(limit: number): void {
     for (const chunk of this.changes.prune(this.#applied, limit)) this.#buffer.recycle(chunk);
-    if (this.changes.isEmpty) this.#buffer.relax();
   }
 
   /** Other threads must not take what LMDB has of these partitions for the present. */

@@ -53,8 +53,6 @@ export const DELETE_HEADER_BYTES = 3;
 const CHUNK_BYTES = 1024 * 1024;
 /** Chunks whose changes are all applied are used again: fresh memory costs more than the write, and makes the engine collect all of its heap. */
 const MAX_SPARE_CHUNKS = 16;
-/** Of those, how many are kept when nothing is left to be applied. */
-const QUIET_SPARE_CHUNKS = 2;
 
 /** What of `node:fs` the journal writes with; tests put failures in. */
 export type JournalFiles = Pick<
@@ -158,11 +156,6 @@ export class GroupBuffer extends RowWriter {
   /** Takes a chunk that nothing lies in any more. */
   recycle(chunk: Buffer): void {
     if (chunk.length === CHUNK_BYTES && this.#spare.length < MAX_SPARE_CHUNKS) this.#spare.push(chunk);
-  }
-
-  /** Everything written so far is applied: what a burst needed is given back. */
-  relax(): void {
-    if (this.#spare.length > QUIET_SPARE_CHUNKS) this.#spare.length = QUIET_SPARE_CHUNKS;
   }
 
   /** `changes` of them must follow. */
