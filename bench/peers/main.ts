@@ -21,6 +21,7 @@ const { values } = parseArgs({
     servers: { type: 'string' },
     seconds: { type: 'string', default: '10' },
     repetitions: { type: 'string', default: '3' },
+    practice: { type: 'string', default: '1' },
     workers: { type: 'string' },
     option: { type: 'string', multiple: true, default: [] },
     set: { type: 'string', multiple: true, default: [] },
@@ -35,6 +36,7 @@ const HELP = `npm run bench:peers [-- options]
   --servers A,B        of: ${CONTESTANTS.map(({ name }) => name).join(', ')}
   --seconds N          how long each is measured (10)
   --repetitions N      medians of so many (3)
+  --practice N         so many more before those, which do not count: servers are warm then (1)
   --option NAME=VALUE  of the scenarios that have it, as sessions=1000; may be repeated
   --workers 1,2        Rookery with each of these numbers of worker threads
   --set NAME=VALUE     a setting for Rookery, as ROOKERY_WORKERS=1; may be repeated
@@ -65,10 +67,14 @@ async function main(): Promise<void> {
       process.exit(130);
     });
   try {
-    for (let repetition = 1; repetition <= Number(values.repetitions); repetition++) {
+    for (let repetition = 1 - Number(values.practice); repetition <= Number(values.repetitions); repetition++) {
+      const counts = repetition > 0;
       for (const entry of entries) {
+        if (!counts && wantsFreshServer(entry)) continue;
         for (const contestant of contestants.filter((each) => suits(entry, each))) {
-          outcomes.push(await measure(entry, contestant, repetition));
+          const outcome = await measure(entry, contestant, counts ? String(repetition) : 'practice');
+          if (!counts) continue;
+          outcomes.push(outcome);
           if (values.output !== undefined) save(values.output, outcomes);
         }
       }
@@ -84,9 +90,13 @@ function save(file: string, outcomes: readonly Outcome[]): void {
   writeFileSync(file, `${JSON.stringify({ machine: machine(), outcomes } satisfies Saved, undefined, 1)}\n`);
 }
 
-async function measure(entry: Entry, contestant: Contestant, repetition: number): Promise<Outcome> {
+function wantsFreshServer({ scenario }: Entry): boolean {
+  return scenarioNamed(scenario).wantsFreshServer === true;
+}
+
+async function measure(entry: Entry, contestant: Contestant, repetition: string): Promise<Outcome> {
   const { title, scenario, options } = entry;
-  const isFresh = scenarioNamed(scenario).wantsFreshServer === true;
+  const isFresh = wantsFreshServer(entry);
   const server = await serverOf(contestant, isFresh);
   const progress = new ProgressLine(process.stderr);
   try {

@@ -98,6 +98,8 @@ export interface BoundSession {
   presenceNumber: number;
   /** Addresses that got directed presence; bounded by MAX_DIRECTED. */
   readonly directed: SmallSet<string>;
+  /** Whom the client has written to last. */
+  addressee: Jid | undefined;
   /** Stanzas of the client. */
   readonly given: Given;
   /** `seq` of the last push written, and of the last that the client has acknowledged. */
@@ -286,6 +288,7 @@ export function beginSession(c: Connection, { identity, account, resource, given
     isActive: true,
     presenceNumber: 0,
     directed: new SmallSet(),
+    addressee: undefined,
     given,
     received: seq,
     acked: seq,

@@ -112,12 +112,13 @@ function fromClient(c: Connection, frame: Frame): C2sState {
   }
   if (!isOwnFrom(c, frame)) return c.fail('invalid-from'); // RFC 6120 §8.1.2.1
   if (session.given.isFull) return c.closeFor('account_unreachable'); // more than it gave credit for
-  const stanza = readStanza(frame, session.jid, c.account!.jid, c.lang);
+  const stanza = readStanza(frame, session.jid, c.account!.jid, c.lang, session.addressee);
   c.environment.counters.stanzasIn++;
   if (stanza.kind === 'refused') {
     giveRefusal(c, refusalOf(stanza, stanza.error.condition));
     return 'session_established';
   }
+  if (stanza.hasTo) session.addressee = stanza.to;
   if (stanza.kind === 'presence') notePresence(c, stanza);
   give(c, stanza);
   return 'session_established';

@@ -97,16 +97,16 @@ export class Session {
   }
 
   get<T>(slot: SessionSlot<T>): T {
-    this.slots ??= new SmallMap();
     const key = slot as SessionSlot<never>;
-    const value = this.slots.get(key);
+    const value = this.slots?.get(key);
     if (value !== undefined) return value as T;
-    if (!this.slots.has(key)) {
-      const { restored } = this;
-      const isKnown = slot.isKept === true && restored !== undefined && Object.hasOwn(restored, slot.name);
-      this.slots.set(key, isKnown ? restored[slot.name] : slot.initial());
-    }
-    return this.slots.get(key) as T;
+    if (this.slots?.has(key) === true) return undefined as T; // it was set to that
+    const { restored } = this;
+    const { isKept = false, name } = slot;
+    const isKnown = isKept && restored !== undefined && Object.hasOwn(restored, name);
+    const first = isKnown ? (restored[name] as T) : slot.initial();
+    if (first !== undefined) (this.slots ??= new SmallMap()).set(key, first);
+    return first;
   }
 
   set<T>(slot: SessionSlot<T>, value: T): void {

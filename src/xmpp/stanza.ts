@@ -214,8 +214,9 @@ const IQ_TYPES: ReadonlySet<string> = new Set<IqType>(['get', 'set', 'result', '
  * @param from the authenticated sender: what the frame claims was compared by the caller.
  * @param implicitTo who is meant where there is no `to`. RFC 6120 §10.3
  * @param implicitLang the stream's `xml:lang`, for a stanza that has none. RFC 6120 §8.1.5
+ * @param addressee whom the sender has written to last: who is written to again need not be looked up.
  */
-export function readStanza(frame: Frame, from: Jid, implicitTo: Jid, implicitLang?: string): Stanza | RefusedStanza {
+export function readStanza(frame: Frame, from: Jid, implicitTo: Jid, implicitLang?: string, addressee?: Jid): Stanza | RefusedStanza {
   const kind = frame.name as StanzaKind;
   let type: string | undefined;
   let id: string | undefined;
@@ -240,7 +241,7 @@ export function readStanza(frame: Frame, from: Jid, implicitTo: Jid, implicitLan
       default:
     }
   }
-  const to = toText === undefined ? implicitTo : parseJid(toText);
+  const to = toText === undefined ? implicitTo : toText === addressee?.full ? addressee : parseJid(toText);
   if (to === undefined) return refuse(new StanzaError('jid-malformed')); // RFC 6120 §8.3.3.8
   switch (kind) {
     case 'message':
