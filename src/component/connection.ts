@@ -83,8 +83,8 @@ export class ComponentConnection {
   readonly sinceMs: number;
   stanzasIn = 0;
   stanzasOut = 0;
-  /** Messages to accounts that are not written down yet, by number, with their size. */
-  readonly underWay = new Map<number, number>();
+  /** Messages to accounts that are not written down yet, by number. */
+  readonly underWay = new Map<number, Stanza>();
   underWayBytes = 0;
   lastNumber = 0;
   /** Frames that the link may hand over when there is room again. */

@@ -18,7 +18,7 @@ const MAX_UNDER_WAY = 256;
 const MAX_UNDER_WAY_BYTES = 1024 * 1024;
 /** Frames the link may hand over ahead of their handling. */
 export const READ_AHEAD = 64;
-/** An account that has not said anything for so long is lost with its worker, and so is what it was told. */
+/** When no account has said anything for so long, what is under way is taken for lost. */
 export const LOST_MS = 30_000;
 
 /** What a frame came to: 'handled', or the condition of the stream error it ends the stream with. */
@@ -55,7 +55,7 @@ export function send(c: ComponentConnection, stanza: Stanza): void {
   if (stanza.kind === 'message' && environment.router.isLocalAccount(to)) {
     const number = ++c.lastNumber;
     if (c.underWay.size === 0) turn.timer('lost', LOST_MS);
-    c.underWay.set(number, stanza.bytes);
+    c.underWay.set(number, stanza);
     c.underWayBytes += stanza.bytes;
     turn.sendTo('account', to.bare, new RemoteMessage(turn.self, number, stanza));
     return;
@@ -66,17 +66,18 @@ export function send(c: ComponentConnection, stanza: Stanza): void {
 
 /** The account is done with a message. */
 export function taken(c: ComponentConnection, number: number): void {
-  const bytes = c.underWay.get(number);
-  if (bytes === undefined) return;
+  const stanza = c.underWay.get(number);
+  if (stanza === undefined) return;
   c.underWay.delete(number);
-  c.underWayBytes -= bytes;
+  c.underWayBytes -= stanza.bytes;
   if (c.underWay.size === 0) c.turn.cancelTimer('lost');
   else c.turn.timer('lost', LOST_MS);
   readOn(c, 0);
 }
 
-/** Nothing was heard of messages for long. */
-export function forgetLost(c: ComponentConnection): void {
+/** Nothing was heard of messages for long: the worker of their accounts is gone, or the disk hangs. XEP-0114 acknowledges nothing, so the component must be told. */
+export function giveLostBack(c: ComponentConnection): void {
+  for (const stanza of c.underWay.values()) giveBack(c, stanza, new StanzaError('internal-server-error'));
   c.underWay.clear();
   c.underWayBytes = 0;
   readOn(c, 0);

@@ -18,7 +18,7 @@ import { toClientContent, toServerXml } from '../xmpp/server-content.ts';
 import { StanzaError } from '../xmpp/stanza-error.ts';
 import { errorAnswer, readStanza, type Stanza } from '../xmpp/stanza.ts';
 import { carryOver, ComponentConnection, type ComponentArgs, type ComponentEvent, type Dialect } from './connection.ts';
-import { fromComponent, forgetLost, giveBack, cameBack, READ_AHEAD, readOn, taken } from './from-component.ts';
+import { fromComponent, giveLostBack, giveBack, cameBack, READ_AHEAD, readOn, taken } from './from-component.ts';
 import type { BindAnswer, ComponentMessage } from './messages.ts';
 import { confirm, drained, forwarded, forwardedAgain, settle, toComponent } from './to-component.ts';
 
@@ -122,7 +122,7 @@ export function ofBound<S extends string>(c: ComponentConnection, event: Compone
       return c.fail('conflict', 'conflict', 'another connection had this name first');
     case 'timeout':
       if (event.name === 'confirm') confirm(c);
-      else if (event.name === 'lost') forgetLost(c);
+      else if (event.name === 'lost') giveLostBack(c);
       return state;
     default:
       return stay(c, event, state);

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { transcript } from '../harness/transcript.ts';
 import { COMPONENT } from '../harness/target.ts';
 import { handshake, type CastOfClients } from '../harness/cast.ts';
+import { GroupCommit } from '../../src/store/commit.ts';
 import { childElements, printXml } from '../harness/xml.ts';
 
 const GATEWAY = COMPONENT.domain;
@@ -328,6 +329,19 @@ transcript('a component that does not read gets its messages later, and none is 
   assert.deepEqual(
     got,
     Array.from({ length: 40 }, (_, n) => `m${n}`),
+  );
+});
+
+transcript('a message that is not known to be written comes back after half a minute', { onlyOurs: 'looks inside' }, async (cast) => {
+  const { romeo } = cast;
+  const gateway = await cast.component();
+  cast.memory.store.commit = () => new GroupCommit(); // never settles: a disk that hangs
+  await gateway.sends(`<message from='x@${GATEWAY}' to='${romeo.bare}' type='chat' id='m1'><body>1</body></message>`);
+  await cast.advance(29_000);
+  assert.deepEqual(gateway.takesAll(), []);
+  await cast.advance(2_000);
+  await gateway.receives(
+    `<message from='${romeo.bare}' to='x@${GATEWAY}' type='error' id='m1'><error type='cancel'><internal-server-error xmlns='${STANZAS}'/></error></message>`,
   );
 });
 
