@@ -299,7 +299,7 @@ export function checkMemory(config: Config, totalBytes: number): Finding[] {
           'Lower ROOKERY_WORKER_HEAP, so that a worker restarts before the system runs out of memory',
         ),
       ]
-    : [ok(`Memory suffices for ${config.workers.count} workers`)];
+    : [ok(`Memory suffices for the heaps of all workers (${config.workers.count})`)];
 }
 
 function checkHosts(config: Config): Finding[] {

@@ -4,17 +4,30 @@ import { isExecutable } from '../build/embedded.ts';
 import { VERSION } from '../build/version.ts';
 import type { Server } from './server.ts';
 
-export function welcome(server: Server, { selfSigned }: PreparedTls): string {
+/** Of the first column. */
+const LABEL_WIDTH = 13;
+
+export function welcome(server: Pick<Server, 'config' | 'ports'>, { selfSigned }: PreparedTls): string {
   const { config, ports } = server;
   const domains = config.hosts.map(({ domain }) => domain);
   const command = isExecutable() ? 'rookery' : 'npm run rookery --';
   const lines = [
     `Rookery ${VERSION} serves ${domains.join(', ')}`,
     '',
-    `  clients      ${describePorts(ports.c2s, config.c2s.isTlsRequired ? 'STARTTLS required' : 'STARTTLS offered, NOT required')}`,
-    `  clients      ${describePorts(ports.c2sTls, 'TLS from the first byte')}`,
-    ...(ports.component.length === 0 ? [] : [`  components   ${describePorts(ports.component, 'XEP-0114')}`]),
-    ...(ports.router.length === 0 ? [] : [`  components   ${describePorts(ports.router, 'jabberd2’s router protocol')}`]),
+    ...listeners('clients', [
+      [ports.c2s, config.c2s.isTlsRequired ? 'STARTTLS required' : 'STARTTLS offered, NOT required'],
+      [ports.c2sTls, 'TLS from the first byte'],
+    ]),
+    ...listeners('servers', [
+      [ports.s2s, config.s2s.isTlsRequired ? 'STARTTLS required' : 'STARTTLS offered, NOT required'],
+      [ports.s2sTls, 'TLS from the first byte'],
+    ]),
+    ...(ports.component.length + ports.router.length === 0
+      ? []
+      : listeners('components', [
+          [ports.component, 'XEP-0114'],
+          [ports.router, 'jabberd2’s router protocol'],
+        ])),
     `  data         ${config.dataDir}`,
     `  workers      ${config.workers.count}`,
     `  certificate  ${selfSigned === undefined ? 'as configured' : `self-signed, ${selfSigned.certificateFile}`}`,
@@ -28,6 +41,9 @@ export function welcome(server: Server, { selfSigned }: PreparedTls): string {
   return `${lines.join('\n')}\n`;
 }
 
-function describePorts(ports: readonly number[], how: string): string {
-  return ports.length === 0 ? 'off' : `port ${ports.join(', ')} (${how})`;
+/** One line per way that is open, or one that says that none is. */
+function listeners(who: string, ways: readonly (readonly [ports: readonly number[], how: string])[]): string[] {
+  const open = ways.filter(([ports]) => ports.length > 0);
+  const label = `  ${who.padEnd(LABEL_WIDTH)}`;
+  return open.length === 0 ? [`${label}off`] : open.map(([ports, how]) => `${label}port ${ports.join(', ')} (${how})`);
 }
