@@ -15,11 +15,11 @@ export function welcome(server: Pick<Server, 'config' | 'ports'>, { selfSigned }
     `Rookery ${VERSION} serves ${domains.join(', ')}`,
     '',
     ...listeners('clients', [
-      [ports.c2s, config.c2s.isTlsRequired ? 'STARTTLS required' : 'STARTTLS offered, NOT required'],
+      [ports.c2s, startTls(config.c2s)],
       [ports.c2sTls, 'TLS from the first byte'],
     ]),
     ...listeners('servers', [
-      [ports.s2s, config.s2s.isTlsRequired ? 'STARTTLS required' : 'STARTTLS offered, NOT required'],
+      [ports.s2s, startTls(config.s2s)],
       [ports.s2sTls, 'TLS from the first byte'],
     ]),
     ...(ports.component.length + ports.router.length === 0
@@ -39,6 +39,10 @@ export function welcome(server: Pick<Server, 'config' | 'ports'>, { selfSigned }
     '',
   ];
   return `${lines.join('\n')}\n`;
+}
+
+function startTls({ isTlsRequired }: { readonly isTlsRequired: boolean }): string {
+  return isTlsRequired ? 'STARTTLS required' : 'STARTTLS offered, NOT required';
 }
 
 /** One line per way that is open, or one that says that none is. */
