@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { client, xml } from '@xmpp/client';
 import { component } from '@xmpp/component';
+import { patient } from './patient.ts';
 import { ServerProcess } from './server-process.ts';
 
 const PYTHON = '/usr/bin/python3';
@@ -36,9 +37,6 @@ type Listening = {
   removeListener(event: string, listener: (value: unknown) => void): void;
 };
 
-/** Their own patience of two seconds is too little for a machine that runs other tests beside. */
-const PATIENCE = { timeout: 15_000 };
-
 function next(from: Listening, accept: (stanza: Stanza) => boolean): Promise<Stanza> {
   return new Promise((resolve) => {
     const listener = (stanza: unknown): void => {
@@ -58,7 +56,7 @@ async function logIn(server: ServerProcess, username: string): Promise<ReturnTyp
     username,
     password: 'a password',
   });
-  Object.assign(user, PATIENCE);
+  patient(user);
   user.reconnect.stop();
   user.on('error', () => undefined); // it says so when the server ends, and counts acknowledgements wrongly
   await user.start();
@@ -72,7 +70,7 @@ function echo(server: ServerProcess): ReturnType<typeof component> {
     domain: 'echo.localhost',
     password: 'the secret of echo',
   });
-  Object.assign(service, PATIENCE);
+  patient(service);
   service.reconnect.stop();
   service.on('error', () => undefined);
   service.on('stanza', (value) => {
@@ -142,7 +140,7 @@ test('@xmpp/component: messages and IQs with users of both workers, discovery, a
 test('@xmpp/component: a wrong secret is refused with not-authorized', async () => {
   await using server = await ServerProcess.start(SETTINGS, FILE);
   const service = component({ service: `xmpp://127.0.0.1:${server.componentPort}`, domain: 'echo.localhost', password: 'guessed' });
-  Object.assign(service, PATIENCE);
+  patient(service);
   service.reconnect.stop();
   const refused = new Promise<{ condition?: string }>((resolve) =>
     service.on('error', (error) => resolve(error as { condition?: string })),

@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { client as makeClient, xml, type FastToken } from '@xmpp/client';
+import { patient } from './patient.ts';
 import { ServerProcess } from './server-process.ts';
 
 /** @xmpp/client has no types of its own for this. */
@@ -20,9 +21,8 @@ type Client = ReturnType<typeof makeClient>;
 process.env['NODE_TLS_REJECT_UNAUTHORIZED'] = '0';
 process.removeAllListeners('warning');
 
-/** Its own patience of two seconds is too little for a machine that runs other tests beside. */
 function client(options: Parameters<typeof makeClient>[0]): Client {
-  return Object.assign(makeClient(options), { timeout: 15_000 });
+  return patient(makeClient(options));
 }
 
 function nextStanza(from: Client, accept: (stanza: Stanza) => boolean): Promise<Stanza> {

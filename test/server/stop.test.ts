@@ -93,6 +93,9 @@ test('clients are told system-shutdown, whatever they are just doing, and the se
   await once(stranger, 'connect');
   let strange = '';
   stranger.on('data', (chunk) => (strange += String(chunk)));
+  // Connected is it as soon as the system says so; of a server that has not seen it yet it would be told nothing.
+  const seen = async (): Promise<number> => (await server.status()).workers.reduce((sum, { connections }) => sum + connections, 0);
+  while ((await seen()) < 2) await new Promise((resolve) => setImmediate(resolve));
   const stopped = [server.stop(), server.stop()];
   assert.equal(stopped[0], stopped[1]);
   await Promise.all([...stopped, once(stranger, 'close')]);
