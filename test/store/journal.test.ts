@@ -148,6 +148,46 @@ test('segments are removed when what is in them is applied, not when it is read'
   again.close();
 });
 
+test('the memory of a window is used again, and never under one that still needs it', () => {
+  const directory = newDirectory();
+  const journal = new Journal({ directory, name: NAME, segmentBytes: 5e6 });
+  const journals = new Journals(directory, () => undefined);
+  const bytes = new Set<ArrayBufferLike>();
+  const noteMemory = ({ chunk }: { chunk: Buffer }): void => void bytes.add(chunk.buffer);
+  /** The newest row of the window has to be what was appended with its newest tick. */
+  const check = (window: Window): void => {
+    const rows = new Map<string, number>();
+    window.changes.rows(window.changes.partitions.get('p')!, 0, rows);
+    const value = window.changes.value(rows.get('key')!)!;
+    noteMemory(value);
+    assert.equal(value.chunk.toString('latin1', value.start, value.end), `\x02${textOf(window.tick)}`);
+  };
+  const textOf = (tick: number): string => `${tick} `.repeat(30_000).slice(0, 100_000 + tick);
+  let [current, next, spare] = [new Window(), new Window(), new Window()];
+  let ahead = 0;
+  for (let tick = 1; tick <= 120; tick++) {
+    journal.append(group(textOf(tick)), GROUP, tick);
+    journals.readInto(next, Infinity, tick);
+    if (next.groups < 7) continue;
+    // As the applier does: one is written while the next one is read, which begins in the same chunk.
+    [current, next] = [next, spare];
+    ahead = tick + 1;
+    journal.append(group(textOf(++tick)), GROUP, tick);
+    journals.readInto(next, Infinity, tick);
+    check(current);
+    check(next);
+    assert.equal(next.tick, ahead);
+    journals.published(current);
+    journals.clear(current, next);
+    assert.ok(current.isEmpty && current.changes.partitions.size === 0 && current.bytes === 0);
+    check(next);
+    spare = current;
+  }
+  assert.ok(bytes.size <= 6, `of 12 MB were ${bytes.size} in memory at once`);
+  journals.close();
+  journal.close(121);
+});
+
 test('groups of several journals come in the order of their ticks; a journal of a thread that is gone ends where it ends', () => {
   const directory = newDirectory();
   const names = [1, 2, 3].map((thread) => ({ instance: thread, thread }));

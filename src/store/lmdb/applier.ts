@@ -82,6 +82,8 @@ export class Applier {
   readonly #onTrouble: ((error: StoreError | undefined) => void) | undefined;
   #next = new Window();
   #current: Window | undefined;
+  /** The last but one, to be used again. */
+  #spare = new Window();
   /** Partitions of the current window still to be written, from `#at` on. */
   #queue: ChangedPartition[] = [];
   #at = 0;
@@ -275,7 +277,7 @@ export class Applier {
     }
     await this.#journals.sync();
     this.#current = this.#next;
-    this.#next = new Window(this.#current);
+    this.#next = this.#spare;
     // Neighbours share pages.
     this.#queue = [...this.#current.changes.partitions.values()].sort((a, b) => (a.packed < b.packed ? -1 : 1));
     this.#at = 0;
@@ -372,7 +374,7 @@ export class Applier {
   #writeRun(changes: Changes<ChangedPartition>, prefix: Packed, blocks: RunChanges): void {
     for (const [first, block] of blocks) {
       const key = blockKey(prefix, first);
-      const value = this.#blocks.build(this.#env.get(key), changes, block);
+      const value = this.#blocks.build(this.#env.view(key), changes, block);
       if (value === undefined) this.#env.delete(key);
       else this.#env.putSlice(key, value);
     }
@@ -409,6 +411,8 @@ export class Applier {
     this.#shared.uncrowd(window.crowded);
     this.#groups += window.groups;
     this.#journals.published(window);
+    this.#journals.clear(window, this.#next);
+    this.#spare = window;
     this.#retired.push(...this.#journals.removeApplied(this.#next));
     this.#settleWaiters();
   }

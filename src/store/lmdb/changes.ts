@@ -60,17 +60,12 @@ export class Changes<P extends ChangedPartition> {
   #tick: Float64Array;
   #owner: (P | undefined)[] = [];
 
-  /** `capacity`: how many changes there is room for before it must grow. A power of two. */
-  constructor(create: (packed: Packed) => P, capacity = INITIAL_CHANGES) {
+  constructor(create: (packed: Packed) => P) {
     this.#create = create;
-    this.#chunk = new Int32Array(capacity);
-    this.#offset = new Int32Array(capacity);
-    this.#previous = new Float64Array(capacity);
-    this.#tick = new Float64Array(capacity);
-  }
-
-  get capacity(): number {
-    return this.#tick.length;
+    this.#chunk = new Int32Array(INITIAL_CHANGES);
+    this.#offset = new Int32Array(INITIAL_CHANGES);
+    this.#previous = new Float64Array(INITIAL_CHANGES);
+    this.#tick = new Float64Array(INITIAL_CHANGES);
   }
 
   /** Memory held, roughly. */
@@ -141,6 +136,21 @@ export class Changes<P extends ChangedPartition> {
       partition.index = undefined;
       if (--partition.count === 0) this.partitions.delete(partition.packed);
     }
+  }
+
+  /** Whether a buffer is one of those that changes lie in. */
+  has(chunk: Buffer): boolean {
+    return this.#chunks.includes(chunk);
+  }
+
+  /** Forgets all changes; there is room for as many again. Returns the buffers they lay in. */
+  clear(): Buffer[] {
+    this.partitions.clear();
+    this.#owner.fill(undefined);
+    this.#head = this.#tail;
+    this.#firstChunk += this.#chunks.length;
+    this.#chunkBytes = 0;
+    return this.#chunks.splice(0);
   }
 
   /** Whose change it is; of one that is neither pruned nor taken back. */

@@ -99,6 +99,11 @@ export class Env {
     return this.#db.getBinary(key);
   }
 
+  /** As it is until the next call of any kind. */
+  view(key: Packed): Buffer | undefined {
+    return this.#db.getBinaryFast(key);
+  }
+
   getJson(key: Packed): unknown {
     const bytes = this.get(key);
     return bytes === undefined ? undefined : JSON.parse(bytes.toString('latin1'));

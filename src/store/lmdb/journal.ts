@@ -21,6 +21,7 @@ import { crc32 } from 'node:zlib';
 import { RowWriter } from '../codec.ts';
 import { storeErrorFrom } from '../errors.ts';
 import type { Packed } from '../tuple.ts';
+import { CHUNK_BYTES, Chunks } from './chunks.ts';
 
 export const JOURNAL_FORMAT = 3;
 export const MAGIC = 'ROOKERYJ';
@@ -48,11 +49,6 @@ export const DELETE_IN_RUN = 6;
 /** Where suffix and value of a put begin. */
 export const PUT_HEADER_BYTES = 7;
 export const DELETE_HEADER_BYTES = 3;
-
-/** Several groups of a busy worker: one that does not fit into the rest of a chunk is moved. */
-const CHUNK_BYTES = 1024 * 1024;
-/** Chunks whose changes are all applied are used again: fresh memory costs more than the write, and makes the engine collect all of its heap. */
-const MAX_SPARE_CHUNKS = 16;
 
 /** What of `node:fs` the journal writes with; tests put failures in. */
 export type JournalFiles = Pick<
@@ -92,10 +88,10 @@ export function fileHeader(instance: number, segment: number, previousBytes: num
 
 /**
  * Groups written one after the other into chunks, where they stay readable until they are applied. Rows are written straight
- * into them: it is a RowWriter, whose room is made by moving the group to another chunk.
+ * into them: it is a RowWriter, whose room is made by moving the group to another chunk where it does not fit into the rest of one.
  */
 export class GroupBuffer extends RowWriter {
-  readonly #spare: Buffer[] = [];
+  readonly #chunks = new Chunks();
   /** Where the record begins in the chunk. */
   #start = 0;
   /** Of the put being written. */
@@ -129,9 +125,8 @@ export class GroupBuffer extends RowWriter {
 
   protected override grow(bytes: number): void {
     const { length } = this;
-    const chunk =
-      (length + bytes <= CHUNK_BYTES ? this.#spare.pop() : undefined) ??
-      Buffer.allocUnsafeSlow(Math.max(CHUNK_BYTES, 2 * (length + bytes)));
+    const needed = length + bytes;
+    const chunk = this.#chunks.take(needed <= CHUNK_BYTES ? needed : 2 * needed);
     this.buffer.copy(chunk, 0, this.#start, this.at);
     const shift = -this.#start;
     this.buffer = chunk;
@@ -155,7 +150,7 @@ export class GroupBuffer extends RowWriter {
 
   /** Takes a chunk that nothing lies in any more. */
   recycle(chunk: Buffer): void {
-    if (chunk.length === CHUNK_BYTES && this.#spare.length < MAX_SPARE_CHUNKS) this.#spare.push(chunk);
+    this.#chunks.giveBack(chunk);
   }
 
   /** `changes` of them must follow. */

@@ -1,6 +1,7 @@
 /** All journals of a store, read as one: by the thread that applies them. */
 import * as fs from 'node:fs';
 import { join } from 'node:path';
+import { Chunks } from './chunks.ts';
 import { parseSegmentName, segmentName } from './journal.ts';
 import type { JournalFiles, JournalName } from './journal.ts';
 import { START, Tail } from './tail.ts';
@@ -17,6 +18,7 @@ export class Journals {
   readonly #ended = new Set<number>();
 
   readonly #files: JournalFiles;
+  readonly #chunks = new Chunks();
   /** Of the tails when the names of the files were last synced. */
   #listed = 0;
   /** Of tails that are gone. */
@@ -63,6 +65,12 @@ export class Journals {
   /** The window is in LMDB, with its positions. */
   published(window: Window): void {
     for (const [instance, { segment }] of window.positions) this.#applied.set(instance, segment);
+  }
+
+  /** Empties a window that is done with, so that it and its memory can be used again. `next`: the window that is read ahead. */
+  clear(window: Window, next: Window): void {
+    const tails = [...this.#tails.values()];
+    for (const chunk of window.clear()) if (!next.has(chunk) && !tails.some((tail) => tail.chunk === chunk)) this.#chunks.giveBack(chunk);
   }
 
   /**
@@ -120,7 +128,7 @@ export class Journals {
     for (const { name, segments } of this.#list()) {
       let tail = this.#tails.get(name.instance);
       if (tail === undefined) {
-        tail = new Tail(this.#directory, name, this.#positionOf(name.instance) ?? START, this.#files);
+        tail = new Tail(this.#directory, name, this.#positionOf(name.instance) ?? START, this.#files, this.#chunks);
         this.#tails.set(name.instance, tail);
       }
       tail.refresh(segments);

@@ -3,6 +3,7 @@ import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { StoreError } from '../errors.ts';
+import { Chunks } from './chunks.ts';
 import {
   CLOSE,
   FILE_HEADER_BYTES,
@@ -15,9 +16,6 @@ import {
 } from './journal.ts';
 import type { JournalFiles, JournalName } from './journal.ts';
 
-/** Read at once, so that many small records cost one read(2). */
-const CHUNK_BYTES = 1024 * 1024;
-
 /** How far a journal is read: all before `offset` of `segment`, the last record having `tick`. */
 export interface Position {
   readonly segment: number;
@@ -27,7 +25,7 @@ export interface Position {
 
 export const START: Position = { segment: 0, offset: 0, tick: 0 };
 
-/** A complete record. Its chunk is not written to again: slices of it may be kept. */
+/** A complete record. It stays what it is in its chunk until the chunk is given back. */
 export interface JournalRecord {
   readonly tick: number;
   readonly chunk: Buffer;
@@ -46,9 +44,13 @@ export class Tail {
   #file = -1;
   #size = 0;
   #seed = 0;
+  readonly #chunks: Chunks;
+  /** What is read lies here, one after the other, as long as there is room: many small records cost one read(2). */
   #chunk: Buffer = Buffer.alloc(0);
-  #chunkOffset = 0;
-  #chunkBytes = 0;
+  /** Where in it ends what is read. */
+  #held = 0;
+  /** What lies at `i` of the chunk is at `i + #shift` of the file. */
+  #shift = 0;
   #next: JournalRecord | undefined;
   #nextOffset = 0;
   /** Nothing more to be found before the next refresh. */
@@ -71,10 +73,12 @@ export class Tail {
     name: JournalName,
     { segment, offset, tick }: Position,
     { fdatasync }: Pick<JournalFiles, 'fdatasync'> = fs,
+    chunks = new Chunks(),
   ) {
     this.#directory = directory;
     this.name = name;
     this.#sync = fdatasync;
+    this.#chunks = chunks;
     this.#segment = segment;
     this.#offset = offset;
     this.#tick = tick;
@@ -82,6 +86,11 @@ export class Tail {
 
   get position(): Position {
     return { segment: this.#segment, offset: this.#offset, tick: this.#tick };
+  }
+
+  /** What is read next may come to lie here. */
+  get chunk(): Buffer {
+    return this.#chunk;
   }
 
   /** Its thread has said that nothing follows. */
@@ -153,7 +162,7 @@ export class Tail {
   }
 
   #isCloseRecord(): boolean {
-    return this.#chunk[this.#nextOffset - this.#chunkOffset + 16] === CLOSE;
+    return this.#chunk[this.#nextOffset - this.#shift + 16] === CLOSE;
   }
 
   #advanceTo(record: JournalRecord): void {
@@ -192,8 +201,8 @@ export class Tail {
     this.#file = file;
     this.#opened++;
     this.#seed = seed;
-    this.#chunkBytes = 0;
     if (this.#offset < bytes) this.#offset = bytes;
+    this.#shift = this.#offset - this.#held;
     return true;
   }
 
@@ -216,7 +225,7 @@ export class Tail {
 
   /** What is at hand may have been read before a failed write was taken back. */
   #readAnew(): boolean {
-    this.#chunkBytes = 0;
+    this.#held = this.#offset - this.#shift;
     return this.#read();
   }
 
@@ -224,9 +233,9 @@ export class Tail {
   #read(): boolean {
     const offset = this.#offset;
     if (offset + RECORD_HEADER_BYTES > this.#size || !this.#load(offset, RECORD_HEADER_BYTES)) return false;
-    const bytes = this.#chunk.readUInt32LE(offset - this.#chunkOffset);
+    const bytes = this.#chunk.readUInt32LE(offset - this.#shift);
     if (bytes < RECORD_HEADER_BYTES || offset + bytes > this.#size || !this.#load(offset, bytes)) return false;
-    const at = offset - this.#chunkOffset;
+    const at = offset - this.#shift;
     if (crc32(this.#chunk.subarray(at + 8, at + bytes), this.#seed) !== this.#chunk.readUInt32LE(at + 4)) return false;
     this.#next = { tick: this.#chunk.readDoubleLE(at + 8), chunk: this.#chunk, start: at + RECORD_HEADER_BYTES, end: at + bytes };
     this.#nextOffset = offset;
@@ -235,13 +244,15 @@ export class Tail {
 
   /** Makes the chunk hold `bytes` from `offset` on. */
   #load(offset: number, bytes: number): boolean {
-    if (offset >= this.#chunkOffset && offset + bytes <= this.#chunkOffset + this.#chunkBytes) return true;
-    const chunk = Buffer.allocUnsafeSlow(Math.max(bytes, Math.min(CHUNK_BYTES, this.#size - offset)));
-    const read = fs.readSync(this.#file, chunk, 0, chunk.length, offset);
-    if (read < bytes) return false;
-    this.#chunk = chunk;
-    this.#chunkOffset = offset;
-    this.#chunkBytes = read;
-    return true;
+    if (offset - this.#shift + bytes > this.#chunk.length) {
+      this.#chunk = this.#chunks.take(bytes);
+      this.#held = 0;
+      this.#shift = offset;
+    }
+    const end = offset - this.#shift + bytes;
+    if (end <= this.#held) return true;
+    const from = this.#held + this.#shift;
+    this.#held += fs.readSync(this.#file, this.#chunk, this.#held, Math.min(this.#chunk.length - this.#held, this.#size - from), from);
+    return end <= this.#held;
   }
 }

@@ -20,13 +20,25 @@ export class Window {
   #chunk: Buffer | undefined;
   #chunkNumber = 0;
 
-  /** `like`: the window before, whose size is a good guess. */
-  constructor(like?: Window) {
-    this.changes = new Changes(unchanged, like?.changes.capacity);
+  constructor() {
+    this.changes = new Changes(unchanged);
   }
 
   get isEmpty(): boolean {
     return this.positions.size === 0;
+  }
+
+  /** Whether something of it lies there. */
+  has(chunk: Buffer): boolean {
+    return this.changes.has(chunk);
+  }
+
+  /** Makes it as it was in the beginning, but keeps what memory it has for changes: the next one is as large. Returns the chunks they lay in. */
+  clear(): Buffer[] {
+    this.positions.clear();
+    this.bytes = this.groups = this.tick = this.crowded = 0;
+    this.#chunk = undefined;
+    return this.changes.clear();
   }
 
   /** Takes in one group. Records must come in the order of their ticks. */
