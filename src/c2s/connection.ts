@@ -22,7 +22,7 @@ import type { Link, LinkEvent } from '../stream/link.ts';
 import type { Config } from '../config/config.ts';
 import type { Jid } from '../xmpp/jid.ts';
 import { NS } from '../xmpp/namespaces.ts';
-import type { Stanza } from '../xmpp/stanza.ts';
+import type { LastHead, Stanza } from '../xmpp/stanza.ts';
 import type { StreamCondition } from '../xmpp/stream-error.ts';
 import type { Given } from './given.ts';
 import type { Login, SaslOffer } from './login.ts';
@@ -171,6 +171,8 @@ export class Connection {
   isGone = false;
   /** Written in this turn, which has not ended yet. */
   written: Push | undefined = undefined;
+  /** Of the messages it gets. */
+  lastHead: LastHead | undefined = undefined;
   /** What the account wants to know, by its names: when little is left to send. */
   drains: string[] = [];
   closeReason: CloseReason | undefined = undefined;

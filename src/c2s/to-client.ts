@@ -1,6 +1,6 @@
 /** What the account has for the client. */
 import type { Push } from '../core/messages.ts';
-import { makeStanza } from '../xmpp/stanza.ts';
+import { LastHead, makeStanza } from '../xmpp/stanza.ts';
 import type { C2sState, Connection } from './connection.ts';
 import { requestAckInTime } from './stream-management.ts';
 
@@ -10,7 +10,8 @@ export function toClient(c: Connection, push: Push, state: C2sState): C2sState {
   const { seq } = push;
   if (seq !== 0 && seq !== session.received + 1) return state; // it has come, or will come again in its turn
   const { sm } = session;
-  const xml = push.stanza.toXml();
+  const { stanza } = push;
+  const xml = stanza.kind === 'message' ? stanza.toXml((c.lastHead ??= new LastHead())) : stanza.toXml();
   if (seq !== 0) session.received = seq;
   // An account that has lost the session numbers nothing; the client counts all the same.
   else if (sm !== undefined && sm.isOn) session.received++;

@@ -9,6 +9,7 @@ import type { Form } from '../log/entry.ts';
 import { AccountLog } from '../log/log.ts';
 import { AWAKE } from '../log/segment.ts';
 import { Batch, type Commit, type Key, type Table } from '../store/store.ts';
+import { stanzaIdEnd } from '../xmpp/forwarding.ts';
 import type { BareJid, Jid } from '../xmpp/jid.ts';
 import { isDurable } from '../xmpp/message-content.ts';
 import { StanzaError } from '../xmpp/stanza-error.ts';
@@ -124,6 +125,7 @@ export class Account implements AccountContext {
   /** Grows with every change to what is known of clients: what was read before is out of date. */
   clientChanges = 0;
   private resendFrom = Infinity;
+  private idEnd: string | undefined = undefined;
   /** Empty until the account is loaded. */
   log = new AccountLog({ state: undefined, tail: [] });
   /** The message this turn writes down. */
@@ -226,6 +228,11 @@ export class Account implements AccountContext {
 
   get pendingCount(): number {
     return this.pending.count;
+  }
+
+  /** What `<stanza-id/>` of this account ends with. */
+  get stanzaIdEnd(): string {
+    return (this.idEnd ??= stanzaIdEnd(this.jid));
   }
 
   get pendingBytes(): number {

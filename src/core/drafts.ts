@@ -5,7 +5,7 @@
 import type { Delivery, Direction, LogEntry, Origin } from '../log/entry.ts';
 import { PENDING } from '../log/segment.ts';
 import type { ChildHead } from '../xml/frame.ts';
-import { stanzaIdXml, STANZA_IDS } from '../xmpp/forwarding.ts';
+import { STANZA_ID_START, STANZA_IDS } from '../xmpp/forwarding.ts';
 import type { Stanza } from '../xmpp/stanza.ts';
 import type { Account } from './account.ts';
 import { NOTHING } from './small-list.ts';
@@ -75,12 +75,12 @@ export function keepWaiting(account: Account, position: number, bytes: number, h
 
 /** A message of the log as clients are shown it: with its id in the archive. XEP-0359 §3.1, XEP-0313 §3.1 */
 export function shownStanza(
-  { log, jid }: Account,
+  { log, stanzaIdEnd }: Account,
   stanza: Stanza,
   entry: { readonly position: number; readonly atMs: number; readonly isArchived: boolean },
 ): Stanza {
   if (!entry.isArchived) return stanza;
-  return stanza.withAppendedXml(stanzaIdXml(log.ids.of(entry), jid), ID_HEAD);
+  return stanza.withAppendedXml(STANZA_ID_START + log.ids.of(entry) + stanzaIdEnd, ID_HEAD);
 }
 
 const ID_HEAD: ChildHead = { name: 'stanza-id', ns: STANZA_IDS };

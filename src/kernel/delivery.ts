@@ -58,16 +58,18 @@ export class Delivery {
 
   sendNamed(entity: Entity, key: string, message: Message, from: ReturnAddress, ask: number): boolean {
     const cell = entity.cells.get(key);
-    if (cell === undefined) {
-      const home = this.#parts.registry.homeOf(entity, key);
-      if (home !== this.#worker) return this.#parts.bridges.sendNamed(home, entity, key, message, from, ask);
-    }
-    return this.sendNamedLocal(entity, key, message, from, ask);
+    if (cell !== undefined) return this.#postNamed(cell, message, from, ask);
+    const home = this.#parts.registry.homeOf(entity, key);
+    if (home !== this.#worker) return this.#parts.bridges.sendNamed(home, entity, key, message, from, ask);
+    return this.#postNamed(this.#parts.startEntity(entity, key), message, from, ask);
   }
 
   /** To an entity whose home is here, whatever the hash says. */
   sendNamedLocal(entity: Entity, key: string, message: Message, from: ReturnAddress, ask: number): boolean {
-    const cell = entity.cells.get(key) ?? this.#parts.startEntity(entity, key);
+    return this.#postNamed(entity.cells.get(key) ?? this.#parts.startEntity(entity, key), message, from, ask);
+  }
+
+  #postNamed(cell: Cell | undefined, message: Message, from: ReturnAddress, ask: number): boolean {
     if (cell === undefined || cell.phase === ENDED) return this.bounce(from, ask, message, 'no_actor');
     if (!cell.mailbox.post(message, from, NAMED | ask)) return this.bounce(from, ask, message, 'mailbox_full');
     if (!cell.isScheduled) this.#scheduler.enqueue(cell);

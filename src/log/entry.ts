@@ -83,7 +83,8 @@ const HAS_LANG = 16;
 const DIRECTION = 32;
 
 /*
- * Numbers first, then every text one behind the other, so that writing and reading a row are one call each into the engine:
+ * Numbers first, then every text one behind the other, so that reading a row is one call into the engine, and writing it is one for
+ * each long text and none for a short one:
  *
  *     position, time, flags and direction, source, settledBelow, [origin], deliveries
  *     type, length of from, to, [id], [lang], body, number of children, for each its place in FAMILIAR or 0 and two lengths
@@ -110,27 +111,25 @@ function writeEntry(row: RowWriter, entry: LogEntry): void {
   row.uint(deliveries.length);
   for (const { session, seq, form } of deliveries) row.uint(session).uint(seq).uint(FORMS.indexOf(form));
   row.uint(STANZA_TYPES.indexOf(stanza.type));
-  let texts = from.full + to.full;
   row.uint(from.full.length).uint(to.full.length);
-  if (id !== undefined) {
-    texts += id;
-    row.uint(id.length);
-  }
-  if (lang !== undefined) {
-    texts += lang;
-    row.uint(lang.length);
-  }
-  texts += body;
+  if (id !== undefined) row.uint(id.length);
+  if (lang !== undefined) row.uint(lang.length);
   row.uint(body.length).uint(children.length);
+  let hasOtherChildren = false;
   for (let i = 0; i < children.length; i++) {
     const { name, ns } = children[i]!;
     const familiar = familiarAs(name, ns);
     row.uint(familiar);
     if (familiar !== 0) continue;
-    texts += name + ns;
+    hasOtherChildren = true;
     row.uint(name.length).uint(ns.length);
   }
-  row.rest(texts);
+  row.text(from.full).text(to.full);
+  if (id !== undefined) row.text(id);
+  if (lang !== undefined) row.text(lang);
+  row.text(body);
+  if (!hasOtherChildren) return;
+  for (const { name, ns } of children) if (familiarAs(name, ns) === 0) row.text(name).text(ns);
 }
 
 function readEntry(row: RowReader, version: number): LogEntry {

@@ -1,11 +1,11 @@
 /**
  * The block cipher Speck128/128 (Beaulieu et al., "The SIMON and SPECK Families of Lightweight Block Ciphers", 2013):
  * a permutation of 16-byte blocks under a 16-byte key. It holds nothing but its key, so there can be one per account; round
- * keys are made along with each block. JavaScript has no 64-bit integers worth using, so every word is two halves of 32 bits.
+ * keys are made along with each block. JavaScript has no 64-bit integers worth using, so every word is two halves of 32 bits,
+ * and what the lower ones carry is found by their bits: sums beyond 32 bits would be floating-point numbers, two and a half times as slow.
  */
 
 const ROUNDS = 32;
-const WORD = 0x1_0000_0000;
 
 /** A block as its two words, each as high and low half. Overwritten in place. */
 export type Block = Int32Array;
@@ -35,15 +35,17 @@ export class Speck128 {
     let { kHigh, kLow, lHigh, lLow } = this;
     for (let round = 0; round < ROUNDS; round++) {
       // x = (x >>> 8) + y ^ k; y = (y <<< 3) ^ x
-      let low = (((xLow >>> 8) | (xHigh << 24)) >>> 0) + (yLow >>> 0);
-      xHigh = (((xHigh >>> 8) | (xLow << 24)) + yHigh + (low >= WORD ? 1 : 0)) ^ kHigh;
+      let turned = (xLow >>> 8) | (xHigh << 24);
+      let low = (turned + yLow) | 0;
+      xHigh = (((xHigh >>> 8) | (xLow << 24)) + yHigh + carry(turned, yLow, low)) ^ kHigh;
       xLow = low ^ kLow;
       let high = ((yHigh << 3) | (yLow >>> 29)) ^ xHigh;
       yLow = ((yLow << 3) | (yHigh >>> 29)) ^ xLow;
       yHigh = high;
       // The next round key comes of the same step, with the round's number as its key.
-      low = (((lLow >>> 8) | (lHigh << 24)) >>> 0) + (kLow >>> 0);
-      lHigh = (((lHigh >>> 8) | (lLow << 24)) + kHigh + (low >= WORD ? 1 : 0)) | 0;
+      turned = (lLow >>> 8) | (lHigh << 24);
+      low = (turned + kLow) | 0;
+      lHigh = (((lHigh >>> 8) | (lLow << 24)) + kHigh + carry(turned, kLow, low)) | 0;
       lLow = low ^ round;
       high = ((kHigh << 3) | (kLow >>> 29)) ^ lHigh;
       kLow = ((kLow << 3) | (kHigh >>> 29)) ^ lLow;
@@ -83,12 +85,18 @@ export class Speck128 {
     for (let round = 0; round < ROUNDS; round++) {
       roundKeys[2 * round] = kHigh;
       roundKeys[2 * round + 1] = kLow;
-      const low = (((lLow >>> 8) | (lHigh << 24)) >>> 0) + (kLow >>> 0);
-      lHigh = (((lHigh >>> 8) | (lLow << 24)) + kHigh + (low >= WORD ? 1 : 0)) | 0;
+      const turned = (lLow >>> 8) | (lHigh << 24);
+      const low = (turned + kLow) | 0;
+      lHigh = (((lHigh >>> 8) | (lLow << 24)) + kHigh + carry(turned, kLow, low)) | 0;
       lLow = low ^ round;
       const high = ((kHigh << 3) | (kLow >>> 29)) ^ lHigh;
       kLow = ((kLow << 3) | (kHigh >>> 29)) ^ lLow;
       kHigh = high;
     }
   }
+}
+
+/** What the sum of two halves, which is `sum` in 32 bits, gives to the next: 0 or 1. */
+function carry(one: number, other: number, sum: number): number {
+  return ((one & other) | ((one | other) & ~sum)) >>> 31;
 }

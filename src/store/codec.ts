@@ -136,8 +136,12 @@ export class RowWriter {
     return this;
   }
 
-  /** The last field of a row: its length follows from the row's. Cheaper than `string`, since it is not measured before. */
-  rest(value: string): this {
+  /** Without its length, which the row has to tell elsewhere. Cheaper than `string`, since it is not measured before; a text that has just been joined is not. */
+  text(value: string): this {
+    if (value.length < SHORT) {
+      this.reserve(value.length);
+      if (this.ascii(value)) return this;
+    }
     // No UTF-16 unit takes more than three bytes; of long texts the exact number costs less than the room.
     this.reserve(value.length < INITIAL_BYTES ? value.length * 3 : Buffer.byteLength(value));
     this.at += this.buffer.write(value, this.at, 'utf8');

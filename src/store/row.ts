@@ -67,7 +67,10 @@ export function packRange(table: TableName, range: Range): PackedRange {
 /** True where the packed key cannot be unpacked, so that the row must keep it in full. */
 export function needsFullKey(partition: string, key: Key): boolean {
   if (isLong(partition)) return true;
-  for (const part of key) if (typeof part === 'string' && isLong(part)) return true;
+  for (let i = 0; i < key.length; i++) {
+    const part = key[i]!;
+    if (typeof part === 'string' && isLong(part)) return true;
+  }
   return false;
 }
 

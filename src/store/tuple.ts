@@ -30,6 +30,8 @@ export const MAX_KEY_BYTES = 1978;
 /** Sorts after everything that starts with complete parts: part types are 01 and 02. */
 const AFTER = '\x03';
 const NUMBER = 1;
+/** Of a packed number. */
+export const NUMBER_BYTES = 9;
 const STRING = 2;
 const HASH_BYTES = 20;
 
@@ -41,7 +43,10 @@ const double = new DataView(new ArrayBuffer(8));
  */
 export function packKey(key: Key): Packed {
   let packed = '';
-  for (const part of key) packed += typeof part === 'string' ? packString(part, true) : packNumber(part);
+  for (let i = 0; i < key.length; i++) {
+    const part = key[i]!;
+    packed += typeof part === 'string' ? packString(part, true) : packNumber(part);
+  }
   return packed;
 }
 
@@ -150,6 +155,13 @@ function packNumber(part: KeyPart): Packed {
     (low >>> 8) & 0xff,
     low & 0xff,
   );
+}
+
+/** Writes a number that is not negative as `packKey` packs it: NUMBER_BYTES. */
+export function writeNumber(buffer: Buffer, at: number, value: number): void {
+  buffer[at] = NUMBER;
+  buffer.writeDoubleBE(value, at + 1);
+  buffer[at + 1]! |= 0x80;
 }
 
 function unpackNumber(packed: Packed, at: number): number {

@@ -28,7 +28,10 @@ export function forwardedXml(stanza: Stanza, delay?: { readonly by: string; read
   return `<forwarded xmlns='${FORWARD}'>${stamp}${embeddedXml(stanza)}</forwarded>`;
 }
 
-/** `<stanza-id/>`. XEP-0359 §3.1 @param id of our own making: nothing in it wants escaping. */
-export function stanzaIdXml(id: string, by: Jid): string {
-  return `<stanza-id xmlns='${STANZA_IDS}' id='${id}' by='${by.xml}'/>`;
+/** `<stanza-id/>` before its id, which is of our own making: nothing in it wants escaping. XEP-0359 §3.1 */
+export const STANZA_ID_START = `<stanza-id xmlns='${STANZA_IDS}' id='`;
+
+/** And after it. */
+export function stanzaIdEnd(by: Jid): string {
+  return `' by='${by.xml}'/>`;
 }

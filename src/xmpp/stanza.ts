@@ -26,6 +26,7 @@ export type StanzaType = MessageType | PresenceType | IqType;
 /** A framer has held the body against the limits of its stream, which are the operator's. */
 const CHECKED: TreeLimits = { maxDepth: Infinity, maxElements: Infinity };
 
+const END_TAGS: Readonly<Record<StanzaKind, string>> = { message: '</message>', presence: '</presence>', iq: '</iq>' };
 const NO_CHILDREN: readonly ChildHead[] = [];
 /** What a header is taken to weigh in mailboxes, beside id and language. */
 const HEADER_BYTES = 160;
@@ -127,16 +128,26 @@ export class Stanza {
   /** The same for elements that are text already: self-contained, of a checked source, with their heads. */
   withAppendedXml(xml: string, ...heads: readonly ChildHead[]): Stanza {
     const { kind, type, to, from, id, lang, body, children, hasTo } = this;
-    return new Stanza({ kind, type, to, from, id, lang, body: body + xml, children: children.concat(heads), hasTo });
+    return new Stanza({ kind, type, to, from, id, lang, body: body + xml, children: [...children, ...heads], hasTo });
   }
 
-  /** As bytes for a stream whose default namespace is the content namespace (client or server alike). */
-  toXml(): string {
-    let xml = '<' + this.kind + " from='" + this.from.xml + "' to='" + this.to.xml + "'";
-    if (this.type !== 'normal' && this.type !== 'available') xml += " type='" + this.type + "'";
+  /**
+   * As text for a stream whose default namespace is the content namespace (client or server alike).
+   *
+   * @param last what the last one to the same reader began with; becomes that of this one.
+   */
+  toXml(last?: LastHead): string {
+    let xml = last === undefined ? this.head() : last.of(this);
     if (this.id !== undefined) xml += " id='" + escapeAttr(this.id) + "'";
     if (this.lang !== undefined) xml += " xml:lang='" + escapeAttr(this.lang) + "'";
-    return this.body === '' ? xml + '/>' : xml + '>' + this.body + '</' + this.kind + '>';
+    return this.body === '' ? xml + '/>' : xml + '>' + this.body + END_TAGS[this.kind];
+  }
+
+  /** Its start tag up to the type. */
+  head(): string {
+    const { kind, type, from, to } = this;
+    const xml = '<' + kind + " from='" + from.xml + "' to='" + to.xml;
+    return type === 'normal' || type === 'available' ? xml + "'" : xml + "' type='" + type + "'";
   }
 
   /** An error about an error would loop for ever. RFC 6120 §8.3.1 */
@@ -147,6 +158,36 @@ export class Stanza {
   private attrs(): Record<string, string | undefined> {
     const type = this.type === 'normal' || this.type === 'available' ? undefined : this.type;
     return { from: this.from.full, to: this.to.full, type, id: this.id, 'xml:lang': this.lang };
+  }
+}
+
+/**
+ * What the last stanza to a reader began with. In a conversation the next one begins likewise: that is seen by its addresses, which are
+ * the same objects then, and is one text in place of nine, which cost more to join than all else that is written.
+ */
+export class LastHead {
+  private kind: StanzaKind | undefined = undefined;
+  private type: StanzaType | undefined = undefined;
+  private from: Jid | undefined = undefined;
+  private to: Jid | undefined = undefined;
+  /** Made for the second of a kind. */
+  private text = '';
+
+  of(stanza: Stanza): string {
+    const { kind, type, from, to } = stanza;
+    if (from !== this.from || to !== this.to || type !== this.type || kind !== this.kind) {
+      this.kind = kind;
+      this.type = type;
+      this.from = from;
+      this.to = to;
+      this.text = '';
+      return stanza.head();
+    }
+    if (this.text === '') {
+      this.text = stanza.head();
+      this.text.charCodeAt(0); // for the engine, it is one text only from the first look into it
+    }
+    return this.text;
   }
 }
 

@@ -36,7 +36,7 @@ const steps = binaryTable<string>({
   name: 'step',
   version: 1,
   isRun: true,
-  write: (row, text) => void row.rest(text),
+  write: (row, text) => void row.text(text),
   read: (row) => row.rest(),
 });
 

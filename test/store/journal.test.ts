@@ -29,7 +29,7 @@ function group(text: string): GroupBuffer {
   buffer.mark(ERASE);
   buffer.beginPut(PUT, 'key', '\x02');
   buffer.raw(Buffer.from(text));
-  buffer.endPut('key');
+  buffer.endPut();
   buffer.delete(DELETE, 'gone');
   return buffer;
 }

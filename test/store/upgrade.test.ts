@@ -20,7 +20,7 @@ const log = binaryTable<string>({
   name: 'log',
   version: 1,
   isRun: true,
-  write: (row, text) => void row.rest(text),
+  write: (row, text) => void row.text(text),
   read: (row) => row.rest(),
 });
 const pending = jsonTable<{ bytes: number }>({ name: 'pending', version: 1, isRun: true });

@@ -11,19 +11,17 @@
 import { StoreError } from '../errors.ts';
 import type { Key } from '../store.ts';
 import type { Packed } from '../tuple.ts';
-import { packKey, unpackKey } from '../tuple.ts';
+import { NUMBER_BYTES, packKey, unpackKey } from '../tuple.ts';
 import type { Changes, ChangedPartition } from './changes.ts';
 import type { Slice } from './env.ts';
 
 export const BLOCK_ROWS = 16;
 const BLOCK = 0;
 const ROW_HEADER_BYTES = 5;
-/** Of a packed number. */
-export const NUMBER_BYTES = 9;
 
 /** Throws StoreError `ERR_STORE_KEY` for what cannot be a key of a run. */
 export function checkRunKey(table: string, key: Key): void {
-  const [number] = key;
+  const number = key[0];
   if (key.length === 1 && typeof number === 'number' && number >= 0 && Number.isSafeInteger(number)) return;
   throw new StoreError('ERR_STORE_KEY', `The keys of table ${table} are one whole number each, which ${JSON.stringify(key)} is not.`);
 }

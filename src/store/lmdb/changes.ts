@@ -11,8 +11,8 @@
  * There is no object per change: thousands per second live for seconds, and as objects they cost a thread more in
  * garbage collection than all the rest of a commit (measured: 10 of 18 us per message).
  */
-import type { Packed } from '../tuple.ts';
-import { noteInRun, NUMBER_BYTES, type RunChanges } from './blocks.ts';
+import { NUMBER_BYTES, type Packed } from '../tuple.ts';
+import { noteInRun, type RunChanges } from './blocks.ts';
 import { DELETE_HEADER_BYTES, DELETE_IN_RUN, ERASE, PUT, PUT_HEADER_BYTES, PUT_IN_RUN, TRACK } from './journal.ts';
 
 /** The tick of a change whose group is not written yet. */

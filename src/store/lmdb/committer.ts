@@ -4,7 +4,7 @@
  */
 import { GroupCommit, settledCommit } from '../commit.ts';
 import { StoreError, storeClosed } from '../errors.ts';
-import { checkKeyBytes, fullKeyOf, needsFullKey, packSuffix, rowHeader } from '../row.ts';
+import { checkKeyBytes, fullKeyOf, needsFullKey, packSuffix, packTable, rowHeader } from '../row.ts';
 import type { Batch, Change, Commit } from '../store.ts';
 import type { Packed } from '../tuple.ts';
 import type { Env } from './env.ts';
@@ -12,7 +12,7 @@ import { journalKey } from './env.ts';
 import { checkRunKey } from './blocks.ts';
 import { Changes, unchanged, UNWRITTEN } from './changes.ts';
 import type { ChangedPartition } from './changes.ts';
-import { DELETE, DELETE_IN_RUN, ERASE, GROUP, GroupBuffer, PUT, PUT_IN_RUN, TRACK } from './journal.ts';
+import { DELETE, DELETE_IN_RUN, ERASE, GROUP, GroupBuffer, PUT, TRACK } from './journal.ts';
 import type { Journal } from './journal.ts';
 import { tagOf } from './shared.ts';
 import type { Place, Shared } from './shared.ts';
@@ -193,22 +193,28 @@ export class Committer {
   }
 
   #encodeChange(packed: Packed, partition: string, own: OwnPartition, { table, key, value, row, write }: Change): void {
-    const suffix = packSuffix(table, key);
-    checkKeyBytes(packed, suffix);
-    const isRun = table.isRun === true;
-    if (isRun) checkRunKey(table.name, key);
     const buffer = this.#buffer;
+    const isRun = table.isRun === true;
+    const isDeletion = value === undefined && write === undefined;
+    let suffix = '';
+    // A number after a table's name is always short enough.
+    if (isRun) checkRunKey(table.name, key);
+    if (!isRun || isDeletion) {
+      suffix = packSuffix(table, key);
+      checkKeyBytes(packed, suffix);
+    }
     // Before the row, which may move the group and all changes in it.
     this.changes.add(own, this.#chunk, buffer.end, UNWRITTEN);
-    if (value === undefined && write === undefined) {
+    if (isDeletion) {
       buffer.delete(isRun ? DELETE_IN_RUN : DELETE, suffix);
       return;
     }
     const header = rowHeader(table.version, needsFullKey(partition, key) ? fullKeyOf(partition, key) : undefined);
-    buffer.beginPut(isRun ? PUT_IN_RUN : PUT, suffix, header);
+    if (isRun) buffer.beginPutInRun(packTable(table), key[0] as number, header);
+    else buffer.beginPut(PUT, suffix, header);
     if (write === undefined) buffer.raw(value!);
     else write(buffer, row);
-    buffer.endPut(suffix);
+    buffer.endPut();
   }
 
   /** What was added since then is none of the group's. */

@@ -20,7 +20,7 @@ import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { RowWriter } from '../codec.ts';
 import { storeErrorFrom } from '../errors.ts';
-import type { Packed } from '../tuple.ts';
+import { NUMBER_BYTES, writeNumber, type Packed } from '../tuple.ts';
 import { CHUNK_BYTES, Chunks } from './chunks.ts';
 
 export const JOURNAL_FORMAT = 3;
@@ -94,8 +94,9 @@ export class GroupBuffer extends RowWriter {
   readonly #chunks = new Chunks();
   /** Where the record begins in the chunk. */
   #start = 0;
-  /** Of the put being written. */
+  /** Of the put being written, and where its length will stand. */
   #value = 0;
+  #lengthAt = 0;
   readonly #moved: (shift: number) => void;
 
   /** @param moved told when the group lies in another chunk, and by how many bytes its changes have moved. */
@@ -132,6 +133,7 @@ export class GroupBuffer extends RowWriter {
     this.buffer = chunk;
     this.#start = 0;
     this.#value += shift;
+    this.#lengthAt += shift;
     this.at = length;
     this.#moved(shift);
   }
@@ -164,16 +166,31 @@ export class GroupBuffer extends RowWriter {
   /** Begins a put: what is written next, up to `endPut`, is the row. */
   beginPut(kind: number, suffix: Packed, header: Packed): void {
     this.reserve(PUT_HEADER_BYTES + suffix.length + header.length);
-    this.buffer[this.at++] = kind;
-    this.#u16(suffix.length);
-    this.at += 4;
+    this.#beginPut(kind, suffix.length);
     this.#packed(suffix);
     this.#value = this.at;
     this.#packed(header);
   }
 
-  endPut(suffix: Packed): void {
-    this.buffer.writeUInt32LE(this.at - this.#value, this.#value - suffix.length - 4);
+  /** The same for row `number` of a run: `prefix` is what stands before the number in its suffix. */
+  beginPutInRun(prefix: Packed, number: number, header: Packed): void {
+    this.reserve(PUT_HEADER_BYTES + prefix.length + NUMBER_BYTES + header.length);
+    this.#beginPut(PUT_IN_RUN, prefix.length + NUMBER_BYTES);
+    this.#packed(prefix);
+    writeNumber(this.buffer, this.at, number);
+    this.#value = this.at += NUMBER_BYTES;
+    this.#packed(header);
+  }
+
+  endPut(): void {
+    this.buffer.writeUInt32LE(this.at - this.#value, this.#lengthAt);
+  }
+
+  #beginPut(kind: number, suffixBytes: number): void {
+    this.buffer[this.at++] = kind;
+    this.#u16(suffixBytes);
+    this.#lengthAt = this.at;
+    this.at += 4;
   }
 
   /** Bytes as they are. */

@@ -1,8 +1,8 @@
 /** Brings a store of an older format to the present one, when it is opened and nothing else uses it. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { endOfFirstPart, packKey } from '../tuple.ts';
+import { endOfFirstPart, NUMBER_BYTES, packKey } from '../tuple.ts';
 import type { Packed } from '../tuple.ts';
-import { BLOCK_ROWS, blockKey, BlockBuilder, isBlock, noteInRun, numberOf, NUMBER_BYTES, type RunChanges } from './blocks.ts';
+import { BLOCK_ROWS, blockKey, BlockBuilder, isBlock, noteInRun, numberOf, type RunChanges } from './blocks.ts';
 import { AFTER_PARTITIONS, FORMAT_KEY, PARTITION_KEYS, STORE_FORMAT } from './env.ts';
 import type { Env } from './env.ts';
 
