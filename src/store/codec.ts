@@ -62,8 +62,9 @@ export function binaryTable<V>({ name, version, isRun, write, read }: BinaryTabl
 }
 
 const INITIAL_BYTES = 1024;
-/** Up to this length a loop in JavaScript beats the call into the engine. */
+/** Up to this length a loop in JavaScript beats two calls into the engine, and up to that one. */
 const SHORT = 48;
+const VERY_SHORT = 16;
 const TWO_TO_28 = 0x1000_0000;
 
 /** Appends fields to a growing buffer. Integers up to 2^53 - 1; strings are UTF-8. */
@@ -138,7 +139,7 @@ export class RowWriter {
 
   /** Without its length, which the row has to tell elsewhere. Cheaper than `string`, since it is not measured before; a text that has just been joined is not. */
   text(value: string): this {
-    if (value.length < SHORT) {
+    if (value.length < VERY_SHORT) {
       this.reserve(value.length);
       if (this.ascii(value)) return this;
     }
