@@ -303,14 +303,13 @@ export class Changes<P extends ChangedPartition> {
       partition.indexed = NONE;
     }
     const { index, indexed } = partition;
-    const newer = new Map<Packed, number>();
     for (let change = partition.last; change >= this.#head && change > indexed; change = this.#previousOf(change)) {
       const kind = this.#kindOf(change);
       if (kind === TRACK) continue;
       const suffix = kind === ERASE ? ERASURE : this.suffix(change);
-      if (!newer.has(suffix)) newer.set(suffix, change);
+      // A newer one of the same row came before it.
+      if ((index.get(suffix) ?? NONE) <= indexed) index.set(suffix, change);
     }
-    for (const [suffix, change] of newer) index.set(suffix, change);
     partition.indexed = partition.last;
   }
 
