@@ -6,7 +6,7 @@
  */
 import { utf8Text } from './bytes.ts';
 import { FAILURES } from './failures.ts';
-import type { ChildHead, FrameError, FramerLimits } from './frame.ts';
+import { NO_CHILDREN, withChild, type ChildHead, type FrameError, type FramerLimits } from './frame.ts';
 import { headOf, intern } from './intern.ts';
 import { STREAMS_NS, XML_NS, XMLNS_NS } from './namespaces.ts';
 import type { Opening } from './openings.ts';
@@ -62,7 +62,7 @@ export class ElementRecord {
   ns = '';
   contentNs = '';
   /** Direct children. */
-  children: ChildHead[] = [];
+  children: readonly ChildHead[] = NO_CHILDREN;
   hasText = false;
   /** Whether the first-level start tag, or what follows it, has bytes beyond ASCII. */
   isHeadMultibyte = false;
@@ -133,7 +133,7 @@ export class ElementRecord {
     this.name = '';
     this.ns = '';
     this.contentNs = '';
-    if (this.children.length > 0) this.children = [];
+    this.children = NO_CHILDREN;
     this.hasText = false;
     this.isHeadMultibyte = false;
     this.isMultibyte = false;
@@ -258,7 +258,8 @@ export class ElementRecord {
       const name = this.opening === undefined ? intern(buf, localAt, base + this.nameEnd).text : this.opening.name.text;
       if (!this.beginBody(name, ns, defaultNs, pos - base)) return false;
     } else if (depth === 1) {
-      this.children.push(this.opening === undefined ? headOf(intern(buf, localAt, base + this.nameEnd), ns) : this.opening.head);
+      const head = this.opening === undefined ? headOf(intern(buf, localAt, base + this.nameEnd), ns) : this.opening.head;
+      this.children = withChild(this.children, head);
     }
     if (depth > 0 && ns === STREAMS_NS) return this.refuse(FAILURES.nestedStream);
     if (!isEmpty) {

@@ -9,6 +9,16 @@ export interface ChildHead {
   readonly ns: string;
 }
 
+export const NO_CHILDREN: readonly ChildHead[] = [];
+
+/** A list of one's own with one more. Most elements have one or two children: a list that grew by `push` would have room for seventeen. */
+export function withChild(children: readonly ChildHead[], head: ChildHead): readonly ChildHead[] {
+  if (children.length === 0) return [head];
+  if (children.length === 1) return [children[0]!, head];
+  (children as ChildHead[]).push(head);
+  return children;
+}
+
 /** `open`: a stream header. `element`: a complete first-level element. `close`: the stream's end tag. */
 export type FrameKind = 'open' | 'element' | 'close';
 

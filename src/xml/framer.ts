@@ -15,7 +15,7 @@ import { readDeclaration, UNDECIDED } from './declaration.ts';
 import { NO_SCOPE, type StreamScope } from './element-record.ts';
 import { FAILURES } from './failures.ts';
 import { attributesOf } from './frame-text.ts';
-import type { ChildHead, Frame, FrameError, FrameKind, FramerLimits } from './frame.ts';
+import { NO_CHILDREN, type Frame, type FrameError, type FrameKind, type FramerLimits } from './frame.ts';
 import { XML_NS } from './namespaces.ts';
 import { rewriteBody } from './rewrite.ts';
 import { DONE, FAILED, Scanner } from './scanner.ts';
@@ -25,7 +25,6 @@ const QUESTION = 0x3f;
 
 const EMPTY = Buffer.alloc(0);
 const NO_VIEW = new DataView(new ArrayBuffer(0));
-const NO_CHILDREN: readonly ChildHead[] = [];
 const NO_ATTRS: readonly string[] = [];
 
 /** Whole elements up to this many bytes become one string that values and body are cut from: faster than one each, and no more than this is kept alive by a short value. */
@@ -363,7 +362,7 @@ export class Framer {
 
 /** In the order of `closeFrame`, so that all frames have one shape. */
 function makeFrame(kind: FrameKind, scanner: Scanner, contentNs: string, attrs: readonly string[], body: string, bytes: number): Frame {
-  const children = scanner.children.length === 0 ? NO_CHILDREN : scanner.children;
+  const { children } = scanner;
   return { kind, name: scanner.name, ns: scanner.ns, contentNs, attrs, children, hasText: scanner.hasText, body, bytes };
 }
 

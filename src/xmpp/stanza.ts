@@ -122,13 +122,14 @@ export class Stanza {
 
   /** The same stanza with elements added at the end of its content. No tree is built of what was there. */
   withAppended(...added: readonly Element[]): Stanza {
-    return this.withAppendedXml(added.map((child) => serialize(child, NS.client)).join(''), ...added.map(({ name, ns }) => ({ name, ns })));
+    const xml = added.map((child) => serialize(child, NS.client)).join('');
+    return this.withMore(xml, [...this.children, ...added.map(({ name, ns }) => ({ name, ns }))]);
   }
 
-  /** The same for elements that are text already: self-contained, of a checked source, with their heads. */
-  withAppendedXml(xml: string, ...heads: readonly ChildHead[]): Stanza {
-    const { kind, type, to, from, id, lang, body, children, hasTo } = this;
-    return new Stanza({ kind, type, to, from, id, lang, body: body + xml, children: [...children, ...heads], hasTo });
+  /** The same for an element that is text already: self-contained, of a checked source, with its head. */
+  withAppendedXml(xml: string, head: ChildHead): Stanza {
+    const { children } = this;
+    return this.withMore(xml, children.length === 1 ? [children[0]!, head] : [...children, head]); // a list with room for no more is a third as large
   }
 
   /**
@@ -153,6 +154,11 @@ export class Stanza {
   /** An error about an error would loop for ever. RFC 6120 §8.3.1 */
   get mayBeAnsweredWithError(): boolean {
     return this.type !== 'error' && this.type !== 'result';
+  }
+
+  private withMore(xml: string, children: readonly ChildHead[]): Stanza {
+    const { kind, type, to, from, id, lang, body, hasTo } = this;
+    return new Stanza({ kind, type, to, from, id, lang, body: body + xml, children, hasTo });
   }
 
   private attrs(): Record<string, string | undefined> {

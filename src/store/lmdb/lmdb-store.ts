@@ -81,9 +81,13 @@ export class LmdbStore implements Store {
 
   commit(batch: Batch, expect?: number): Commit {
     if (this.#closing !== undefined) return settledCommit(storeClosed());
-    // The hot path: no closure, and the partition's name is packed once.
+    // The hot path: no closure, nor room for one, and the partition's name is packed once.
     const known = this.#packed.get(batch.partition);
     if (known !== undefined && expect === undefined && this.#deferred.size === 0) return this.#committer.add(known, batch);
+    return this.#commitRarely(batch, expect);
+  }
+
+  #commitRarely(batch: Batch, expect: number | undefined): Commit {
     return orRefused(() => {
       const packed = this.#pack(batch.partition);
       if (this.#deferred.has(packed) || (expect !== undefined && this.#isForeign(packed, this.#committer.changes.partitions.get(packed)))) {
