@@ -1,7 +1,17 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Key, KeyPart } from '../../src/store/store.ts';
-import { endOfFirstPart, endOfPrefix, MAX_KEY_BYTES, MAX_PART_BYTES, packFullKey, packKey, unpackKey } from '../../src/store/tuple.ts';
+import {
+  endOfFirstPart,
+  endOfPrefix,
+  MAX_KEY_BYTES,
+  MAX_PART_BYTES,
+  NUMBER_BYTES,
+  packFullKey,
+  packKey,
+  unpackKey,
+  writeNumber,
+} from '../../src/store/tuple.ts';
 import { compareKeys, random } from '../conformance/store.ts';
 
 const SEED = 7_919;
@@ -97,5 +107,14 @@ test('bytes that are no packed key are not unpacked', () => {
     const cut = packed.slice(0, next(packed.length + 1));
     const unpacked = unpackKey(cut);
     if (unpacked !== undefined) assert.ok(packed.startsWith(packKey(unpacked)), JSON.stringify(cut));
+  }
+});
+
+test('a number that is not negative is written as it is packed', () => {
+  const next = random(SEED);
+  const buffer = Buffer.alloc(3 + NUMBER_BYTES);
+  for (const value of [0, -0, 1, 2 ** 31, 2 ** 32, 2 ** 53 - 1, ...Array.from({ length: 1000 }, () => next(2 ** 30) * next(2 ** 20))]) {
+    writeNumber(buffer, 3, value);
+    assert.equal(buffer.toString('latin1', 3), packKey([value]), `${value}`);
   }
 });

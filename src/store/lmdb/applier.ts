@@ -3,7 +3,7 @@
  * supervisor terminates (a thread that dies within an LMDB transaction takes the environment with it).
  * The same code recovers what a crash left.
  *
- *     journal of each thread ──► tail ──┐  by tick   ┌─ next ──► current ──► LMDB, a few hundred rows
+ *     journal of each thread ──► tail ──┐  by tick   ┌─ next ──► current ──► LMDB, some 2,000 rows
  *     journal of each thread ──► tail ──┴───────────►┘  window     window    per synced transaction
  *
  * Every `intervalMs`, or sooner when much has been written, all groups since are read into a window, which
@@ -34,7 +34,7 @@ import type { Position } from './tail.ts';
 import { Window } from './window.ts';
 
 /** Journal bytes in one window, a bound of memory while much is to be recovered. */
-const WINDOW_BYTES = 8 * 1024 * 1024;
+const WINDOW_BYTES = 16 * 1024 * 1024;
 /** Read in one turn of the event loop, about five milliseconds' worth. */
 const READ_BYTES = 1024 * 1024;
 /** Times per interval that journals are read ahead, so that there is little left to read when it matters. */

@@ -50,7 +50,7 @@ export interface LmdbOptions {
   readonly applyIntervalMs?: number;
   /** A thread that has written this much asks for it sooner. Default 16 MiB. */
   readonly applyBytes?: number;
-  /** First opener: rows in one LMDB transaction, about a millisecond per 200. Default 1000. */
+  /** First opener: rows in one LMDB transaction, about a millisecond per 200. Default 2000. */
   readonly applyRows?: number;
   /** Journals are cut into files of this size. Default 16 MiB. */
   readonly segmentBytes?: number;
@@ -131,7 +131,7 @@ async function openFirst(directory: string, lock: StoreLock, options: LmdbOption
       shared,
       directory: join(directory, 'journal'),
       intervalMs: options.applyIntervalMs ?? 5000,
-      rowsPerTransaction: options.applyRows ?? 1000,
+      rowsPerTransaction: options.applyRows ?? 2000,
       onTrouble: options.onTrouble,
       files: options.files,
     });
