@@ -138,19 +138,13 @@ export class Changes<P extends ChangedPartition> {
     }
   }
 
-  /** Whether a buffer is one of those that changes lie in. */
-  has(chunk: Buffer): boolean {
-    return this.#chunks.includes(chunk);
-  }
-
-  /** Forgets all changes; there is room for as many again. Returns the buffers they lay in. */
-  clear(): Buffer[] {
+  /** Forgets all changes and the buffers they lay in; there is room for as many again. */
+  clear(): void {
     this.partitions.clear();
     this.#owner.fill(undefined);
     this.#head = this.#tail;
     this.#firstChunk += this.#chunks.length;
-    this.#chunkBytes = 0;
-    return this.#chunks.splice(0);
+    this.#chunkBytes = this.#chunks.length = 0;
   }
 
   /** Whose change it is; of one that is neither pruned nor taken back. */

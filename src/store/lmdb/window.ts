@@ -17,6 +17,9 @@ export class Window {
   tick = 0;
   /** Of `Shared.crowded`, from before the journals were read. */
   crowded = 0;
+  /** Those that changes lie in, and their numbers there. Groups of several threads alternate, and so do their chunks. */
+  readonly #chunks = new Map<Buffer, number>();
+  /** Of the last group. */
   #chunk: Buffer | undefined;
   #chunkNumber = 0;
 
@@ -30,22 +33,25 @@ export class Window {
 
   /** Whether something of it lies there. */
   has(chunk: Buffer): boolean {
-    return this.changes.has(chunk);
+    return this.#chunks.has(chunk);
   }
 
-  /** Makes it as it was in the beginning, but keeps what memory it has for changes: the next one is as large. Returns the chunks they lay in. */
+  /** Makes it as it was in the beginning, but keeps what memory it has for changes: the next one is as large. Returns the chunks they lay in, each once. */
   clear(): Buffer[] {
     this.positions.clear();
     this.bytes = this.groups = this.tick = this.crowded = 0;
     this.#chunk = undefined;
-    return this.changes.clear();
+    this.changes.clear();
+    const chunks = [...this.#chunks.keys()];
+    this.#chunks.clear();
+    return chunks;
   }
 
   /** Takes in one group. Records must come in the order of their ticks. */
   add({ chunk, start, end, tick }: JournalRecord): void {
     if (chunk !== this.#chunk) {
       this.#chunk = chunk;
-      this.#chunkNumber = this.changes.addChunk(chunk);
+      this.#chunkNumber = this.#numberOf(chunk);
     }
     let at = start;
     while (at < end) {
@@ -58,6 +64,15 @@ export class Window {
     this.bytes += end - start;
     this.groups++;
     if (tick > this.tick) this.tick = tick;
+  }
+
+  #numberOf(chunk: Buffer): number {
+    let number = this.#chunks.get(chunk);
+    if (number === undefined) {
+      number = this.changes.addChunk(chunk);
+      this.#chunks.set(chunk, number);
+    }
+    return number;
   }
 
   #addBatch(packed: Packed, chunk: Buffer, from: number, count: number, tick: number): number {
