@@ -8,32 +8,45 @@ import { runDrill } from './drill.ts';
 import { printReport } from './report.ts';
 import { startServer, TARGETS, type TargetName } from './servers.ts';
 
-const { values } = parseArgs({
-  options: {
-    target: { type: 'string', default: 'rookery' },
-    binary: { type: 'string' },
-    broken: { type: 'string' },
-    pairs: { type: 'string', default: '20' },
-    seconds: { type: 'string', default: '600' },
-    seed: { type: 'string' },
-    rate: { type: 'string', default: '500' },
-    window: { type: 'string', default: '32' },
-    to: { type: 'string', default: 'mix' },
-    kills: { type: 'string' },
-    'start-kills': { type: 'string' },
-    'worker-kills': { type: 'string' },
-    'actor-crashes': { type: 'string' },
-    cuts: { type: 'string' },
-    'half-open': { type: 'string' },
-    away: { type: 'string' },
-    'away-over-kill': { type: 'string' },
-    'no-archive': { type: 'boolean', default: false },
-    rereads: { type: 'string', default: '4' },
-    rest: { type: 'string', default: '60' },
-    json: { type: 'boolean', default: false },
-    output: { type: 'boolean', default: false },
-  },
-});
+const OPTIONS = {
+  target: { type: 'string', default: 'rookery' },
+  binary: { type: 'string' },
+  broken: { type: 'string' },
+  pairs: { type: 'string', default: '20' },
+  seconds: { type: 'string', default: '600' },
+  seed: { type: 'string' },
+  rate: { type: 'string', default: '500' },
+  window: { type: 'string', default: '32' },
+  to: { type: 'string', default: 'mix' },
+  kills: { type: 'string' },
+  'start-kills': { type: 'string' },
+  'worker-kills': { type: 'string' },
+  'actor-crashes': { type: 'string' },
+  cuts: { type: 'string' },
+  'half-open': { type: 'string' },
+  away: { type: 'string' },
+  'away-over-kill': { type: 'string' },
+  'no-archive': { type: 'boolean', default: false },
+  rereads: { type: 'string', default: '4' },
+  rest: { type: 'string', default: '60' },
+  json: { type: 'boolean', default: false },
+  output: { type: 'boolean', default: false },
+} as const;
+
+function readOptions() {
+  try {
+    return parseArgs({ options: OPTIONS }).values;
+  } catch (error) {
+    console.error(
+      `${(error as Error).message}\nOptions, see bench/README.md: ${Object.keys(OPTIONS)
+        .map((each) => `--${each}`)
+        .join(' ')}`,
+    );
+    process.exit(2);
+  }
+}
+
+const values = readOptions();
 
 const name = values.target as TargetName;
 if (!TARGETS.includes(name)) {

@@ -57,7 +57,7 @@ export class DrillServer extends ServerProcesses {
 
 /** A server with no accounts, that runs. */
 export async function startServer(name: TargetName, options: ServerOptions): Promise<DrillServer> {
-  const { target, directory, setup } = await prepareServer(name, 'drill', { mode: '1', ...options });
+  const { target, directory, setup } = await prepareServer(name, 'drill', { ...options, mode: options.mode ?? '1' });
   const server = new DrillServer(name, target, directory, setup);
   try {
     await server.start();
