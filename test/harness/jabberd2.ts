@@ -1,8 +1,8 @@
 /** Processes of Debian's jabberd2 that take a server under test for their router. Checked with 2.7.0. */
 import { existsSync, globSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { serverDirectory, startProcess } from './own-process.ts';
+import { serverDirectory, startProcess, type RunningProcess } from './own-process.ts';
 
 const MODULES = globSync('/usr/lib/*/jabberd2')[0];
 export const hasJabberd2 = existsSync('/usr/sbin/jabberd2-sm') && MODULES !== undefined;
@@ -45,18 +45,18 @@ export async function startJabberd2(options: Jabberd2Options): Promise<Jabberd2>
       <authreg><path>${MODULES}</path><module>pipe</module><mechanisms><sasl><plain/></sasl></mechanisms>
       <pipe><exec>${authenticator}</exec></pipe></authreg></c2s>`,
   };
-  const running: (() => Promise<unknown>)[] = [];
+  const running: RunningProcess[] = [];
   for (const [id, text] of Object.entries(files)) {
     const file = join(directory, `${id}.xml`);
     await writeFile(file, text);
     const port = id === 'c2s' ? options.c2sPort : id === 's2s' ? options.s2sPort : undefined;
-    const process = await startProcess({ command: `/usr/sbin/jabberd2-${id}`, args: ['-c', file], directory, port });
-    running.unshift(() => process.stop());
+    running.unshift(await startProcess({ command: `/usr/sbin/jabberd2-${id}`, args: ['-c', file], directory, port }));
   }
   return {
     directory,
     async [Symbol.asyncDispose]() {
-      for (const stop of running) await stop();
+      for (const process of running) await process.end();
+      await rm(directory, { recursive: true, force: true }); // while one of them runs, it may get new files
     },
   };
 }

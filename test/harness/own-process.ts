@@ -52,6 +52,8 @@ const RETRY_MS = 50;
 export interface RunningProcess {
   /** Ends it in order and removes its directory. All it has printed. */
   stop(): Promise<string>;
+  /** Ends it in order; its directory stays, for others that use it. */
+  end(): Promise<void>;
   /** Ends it with SIGKILL, as a crash or the lack of memory would; its directory stays. */
   kill(): Promise<void>;
   readonly pid: number;
@@ -83,7 +85,7 @@ export async function startProcess({ command, args, directory, env, port }: OwnP
     await stop();
     throw new Error(`${command} did not start:\n${output.join('')}`);
   }
-  return { stop, kill: () => end(child, 'SIGKILL'), pid: child.pid ?? 0 };
+  return { stop, end: () => end(child, 'SIGTERM'), kill: () => end(child, 'SIGKILL'), pid: child.pid ?? 0 };
 }
 
 async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
