@@ -214,6 +214,22 @@ export class Changes<P extends ChangedPartition> {
     return false;
   }
 
+  /** Like `rows`, but only those from `start` on and before `end`; what lies elsewhere costs a look at a few of its bytes. */
+  rowsWithin(partition: P, applied: number, start: Packed, end: Packed, into: Map<Packed, number>): boolean {
+    for (let change = partition.last; this.#isVisible(partition, change, applied); change = this.#previousOf(change)) {
+      const chunk = this.#chunkOf(change);
+      const kind = chunk[this.#offsetOf(change)]!;
+      if (kind === ERASE) return true;
+      if (kind === TRACK) continue;
+      const from = this.#suffixStart(change);
+      const to = from + this.#suffixBytes(change);
+      if (compareAt(chunk, from, to, start) < 0 || compareAt(chunk, from, to, end) >= 0) continue;
+      const suffix = chunk.toString('latin1', from, to);
+      if (!into.has(suffix)) into.set(suffix, change);
+    }
+    return false;
+  }
+
   /** Whether the partition's version is to be kept; `undefined` if the changes after the tick `applied` do not say. */
   isTracked(partition: P, applied: number): boolean | undefined {
     for (let change = partition.last; this.#isVisible(partition, change, applied); change = this.#previousOf(change)) {
@@ -349,6 +365,16 @@ function isAt(chunk: Buffer, start: number, end: number, packed: Packed): boolea
   if (end - start !== packed.length) return false;
   for (let i = 0; i < packed.length; i++) if (chunk[start + i] !== packed.charCodeAt(i)) return false;
   return true;
+}
+
+/** Below 0 where these bytes come before `packed`, above it where they come after. */
+function compareAt(chunk: Buffer, start: number, end: number, packed: Packed): number {
+  const length = Math.min(end - start, packed.length);
+  for (let i = 0; i < length; i++) {
+    const difference = chunk[start + i]! - packed.charCodeAt(i);
+    if (difference !== 0) return difference;
+  }
+  return end - start - packed.length;
 }
 
 /** No row has the empty suffix. */

@@ -309,8 +309,8 @@ export class LmdbStore implements Store {
     if (limit <= 0 || start >= end) return rows;
     const { changes, applied } = this.#committer;
     const mine = new Map<Packed, number>();
-    const isErased = own !== undefined && changes.rows(own, applied, mine);
-    const suffixes = [...mine.keys()].filter((suffix) => suffix >= start && suffix < end).toSorted();
+    const isErased = own !== undefined && changes.rowsWithin(own, applied, start, end, mine);
+    const suffixes = [...mine.keys()].toSorted();
     if (reverse) suffixes.reverse();
     const stored = isErased ? [] : this.#storedRange(table, packed, bounds, reverse, suffixes.length === 0 ? limit : Infinity);
     let next = 0;
