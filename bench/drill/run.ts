@@ -37,11 +37,8 @@ function readOptions() {
   try {
     return parseArgs({ options: OPTIONS }).values;
   } catch (error) {
-    console.error(
-      `${(error as Error).message}\nOptions, see bench/README.md: ${Object.keys(OPTIONS)
-        .map((each) => `--${each}`)
-        .join(' ')}`,
-    );
+    const names = Object.keys(OPTIONS).map((each) => `--${each}`);
+    console.error(`${(error as Error).message}\nOptions, see bench/README.md: ${names.join(' ')}`);
     process.exit(2);
   }
 }

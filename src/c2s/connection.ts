@@ -171,7 +171,7 @@ export class Connection {
   isGone = false;
   /** Written in this turn, which has not ended yet. */
   written: Push | undefined = undefined;
-  /** Of the messages it gets. */
+  /** What the last message to the client began with. */
   lastHead: LastHead | undefined = undefined;
   /** What the account wants to know, by its names: when little is left to send. */
   drains: string[] = [];

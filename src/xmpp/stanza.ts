@@ -6,7 +6,7 @@
  * actor to actor allocates nothing. Immutable but for the tree it caches.
  */
 import { el, type Element } from '../xml/element.ts';
-import type { ChildHead, Frame } from '../xml/frame.ts';
+import { NO_CHILDREN, type ChildHead, type Frame } from '../xml/frame.ts';
 import { escapeAttr, serialize } from '../xml/serialize.ts';
 import { parseBody, type TreeLimits } from '../xml/tree.ts';
 import { parseJid, type Jid } from './jid.ts';
@@ -27,7 +27,6 @@ export type StanzaType = MessageType | PresenceType | IqType;
 const CHECKED: TreeLimits = { maxDepth: Infinity, maxElements: Infinity };
 
 const END_TAGS: Readonly<Record<StanzaKind, string>> = { message: '</message>', presence: '</presence>', iq: '</iq>' };
-const NO_CHILDREN: readonly ChildHead[] = [];
 /** What a header is taken to weigh in mailboxes, beside id and language. */
 const HEADER_BYTES = 160;
 

@@ -5,11 +5,9 @@ import { parseJid } from '../../src/xmpp/jid.ts';
 import { LastHead, Stanza, type StanzaInit } from '../../src/xmpp/stanza.ts';
 
 const jid = (text: string) => parseJid(text)!;
-const [romeo, juliet, nurse] = ['romeo@montague.lit/orchard', "juliet@capulet.lit/o'balcony", 'nurse@capulet.lit'].map(jid) as [
-  ReturnType<typeof jid>,
-  ReturnType<typeof jid>,
-  ReturnType<typeof jid>,
-];
+const romeo = jid('romeo@montague.lit/orchard');
+const juliet = jid("juliet@capulet.lit/o'balcony");
+const nurse = jid('nurse@capulet.lit');
 const stanza = (init: Partial<StanzaInit>): Stanza => new Stanza({ kind: 'message', type: 'chat', from: romeo, to: juliet, ...init });
 
 test('a stanza as text: what has its default is left out, values are escaped', () => {

@@ -199,7 +199,7 @@ export class Changes<P extends ChangedPartition> {
       if (runs !== undefined && (kind === PUT_IN_RUN || kind === DELETE_IN_RUN)) {
         const start = offset + (kind === PUT_IN_RUN ? PUT_HEADER_BYTES : DELETE_HEADER_BYTES);
         const end = start + chunk.readUInt16LE(offset + 1) - NUMBER_BYTES;
-        if (run === undefined || !isAt(chunk, start, end, prefix)) {
+        if (run === undefined || compareAt(chunk, start, end, prefix) !== 0) {
           prefix = chunk.toString('latin1', start, end);
           run = runs.get(prefix) ?? new Map();
           runs.set(prefix, run);
@@ -360,14 +360,7 @@ export class Changes<P extends ChangedPartition> {
   }
 }
 
-/** Whether these are the bytes of `packed`. */
-function isAt(chunk: Buffer, start: number, end: number, packed: Packed): boolean {
-  if (end - start !== packed.length) return false;
-  for (let i = 0; i < packed.length; i++) if (chunk[start + i] !== packed.charCodeAt(i)) return false;
-  return true;
-}
-
-/** Below 0 where these bytes come before `packed`, above it where they come after. */
+/** 0 where these are the bytes of `packed`, below it where they come before it, above where after. */
 function compareAt(chunk: Buffer, start: number, end: number, packed: Packed): number {
   const length = Math.min(end - start, packed.length);
   for (let i = 0; i < length; i++) {
